@@ -1,0 +1,1 @@
+"""What is asked: frozen values without behaviour beyond their own arithmetic."""

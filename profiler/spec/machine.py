@@ -1,0 +1,66 @@
+"""Hardware and its ceilings."""
+
+from pydantic import Field
+
+from profiler.spec.frozen import Frozen
+
+
+class Gpu(Frozen):
+    """One accelerator as its driver names it."""
+
+    device: str  # "cuda:0"
+    name: str
+    memory: int  # bytes
+
+
+class Hardware(Frozen):
+    """One machine as found without torch. None means: this system does not tell."""
+
+    name: str  # of the processor
+    system: str  # "Linux-6.1 x86_64"
+    cores: int  # usable by this process: affinity mask and container quota
+    memory: int  # bytes of main memory that may be used (container limit included)
+    cache: int | None  # bytes of the last-level cache
+    flags: tuple[str, ...] = ()  # instruction sets that decide matrix speed
+    huge_pages: str | None = None  # Linux' transparent huge pages: always, madvise, never
+    gpus: tuple[Gpu, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What ceilings are kept under: equal machines share them."""
+        return f"{self.name}|{self.cores}|{self.memory >> 30}|{','.join(g.name for g in self.gpus)}"
+
+
+class Ceilings(Frozen):
+    """What this machine reached in microbenchmarks, for one device, thread count and dtype.
+
+    Rates are the best of many short slices: a ceiling is what the hardware can do, not what it does on average.
+    """
+
+    device: str
+    threads: int
+    dtype: str
+    at: float  # seconds since the epoch
+    read: dict[int, float]  # working set in bytes → bytes/s
+    copy_rate: float  # bytes/s, read + written
+    matmul: dict[str, float]  # dtype → FLOP/s
+    dispatch: float = Field(gt=0)  # seconds for one tiny eager operator
+    canary_read: float  # the canary's readings at that moment: later ones are compared with these
+    canary_matmul: float
+    versions: dict[str, str] = {}
+    disturbed: bool = False
+
+    def read_rate(self, working_set: float) -> float:
+        """Bytes/s at which `working_set` bytes can be read again and again: the smallest probed set that holds them."""
+        sizes = sorted(self.read)
+        return self.read[next((size for size in sizes if size >= working_set), sizes[-1])]
+
+    @property
+    def dram(self) -> float:
+        """Bytes/s from main memory."""
+        return self.read[max(self.read)]
+
+    @property
+    def peak(self) -> float:
+        """FLOP/s of a large matrix product in this dtype."""
+        return self.matmul[self.dtype]

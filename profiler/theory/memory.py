@@ -1,0 +1,81 @@
+"""What a run holds in memory, by accounting.
+
+Assumptions, each visible on the page: activations of one layer are live at a time (inference frees them), a few
+hidden-sized and two MLP-sized buffers per token; eager attention also holds the scores twice (before and after the
+soft-max, in float32); the last position's logits are held in float32; the interpreter with torch takes 0.6 GB
+(measured 0.45–0.6 GB on Linux), a CUDA context another 0.5 GB on the device.
+"""
+
+from dataclasses import dataclass
+
+from profiler.spec.machine import Hardware
+from profiler.spec.run import BYTES, RunSpec
+from profiler.spec.units import words
+from profiler.theory.step import parameters
+
+RUNTIME = 600_000_000
+CUDA_CONTEXT = 500_000_000
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes by purpose."""
+
+    weights: float
+    kv: float
+    activations: float
+    runtime: float
+
+    @property
+    def total(self) -> float:
+        """All of them."""
+        return self.weights + self.kv + self.activations + self.runtime
+
+
+def kv_per_token(model, dtype: str) -> int:
+    """Bytes that one token of one sequence leaves in the KV cache, while no sliding window is full."""
+    return 2 * model.layers * model.kv_heads * model.head_dim * BYTES[dtype]
+
+
+def predict_memory(spec: RunSpec) -> Memory:
+    """Bytes that a generate run will hold at its peak."""
+    model, work, width = spec.model, spec.generate, BYTES[spec.setup.dtype]
+    assert model
+    rows, length = work.batch * work.prompt_tokens, work.prompt_tokens + work.new_tokens
+    held = length if not model.window else length - max(length - model.window, 0) / model.window_every
+    live = rows * width * (6 * model.hidden + (2 if model.gated else 1) * model.ffn * max(model.experts_per_token, 1))
+    scores = 8 * work.batch * model.heads * work.prompt_tokens**2 if spec.setup.attention == "eager" else 0
+    logits = 4 * work.batch * model.vocab
+    device = CUDA_CONTEXT if spec.setup.device.startswith("cuda") else RUNTIME
+    return Memory(parameters(model) * width, kv_per_token(model, spec.setup.dtype) * work.batch * held, live + scores + logits, device)
+
+
+def capacity(hardware: Hardware, device: str, available: float) -> float:
+    """Bytes that a run on this device may take."""
+    return next((float(gpu.memory) for gpu in hardware.gpus if gpu.device == device), available)
+
+
+def check(spec: RunSpec, hardware: Hardware, available: float) -> None:
+    """Refuse what cannot run here, with the numbers. Raises ValueError of one sentence."""
+    setup, model = spec.setup, spec.model
+    known = {"cpu", "mps", *(gpu.device for gpu in hardware.gpus)}
+    if setup.device not in known or (setup.device == "mps" and not hardware.system.startswith("Darwin")):
+        raise ValueError(f"This machine has no {setup.device}; it has {', '.join(['cpu', *(g.device for g in hardware.gpus)])}.")
+    if setup.threads > hardware.cores:
+        raise ValueError(f"{setup.threads} threads were asked for, but this process may use {hardware.cores} cores; choose 1 to {hardware.cores}.")
+    if model is None:
+        return
+    work = spec.generate
+    length = work.prompt_tokens + work.new_tokens
+    if length > model.context:
+        raise ValueError(
+            f"{work.prompt_tokens} prompt + {work.new_tokens} new tokens make {length}, but {model.name} was made for "
+            f"{model.context} tokens of context; shorten one of them."
+        )
+    need, room = predict_memory(spec), capacity(hardware, setup.device, available)
+    if need.total > room:
+        raise ValueError(
+            f"{model.name} needs about {words(need.total, 'B')} here ({words(need.weights, 'B')} weights, {words(need.kv, 'B')} KV cache, "
+            f"{words(need.activations, 'B')} activations), but {words(room, 'B')} are free on {setup.device}; "
+            "choose a smaller model, batch or prompt, or a 16-bit dtype."
+        )

@@ -1,0 +1,42 @@
+"""The time that the ceilings allow: nothing runs faster than max(FLOPs ÷ peak, bytes ÷ bandwidth).
+
+Roofline: Williams, Waterman, Patterson, CACM 52(4), 2009.
+"""
+
+from dataclasses import dataclass
+
+from profiler.spec.machine import Ceilings
+from profiler.spec.run import RunSpec
+from profiler.theory.cost import Cost
+from profiler.theory.step import step_cost
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The least time of a step on given roofs, in seconds, and which roof binds."""
+
+    compute: float
+    bandwidth: float
+
+    @property
+    def time(self) -> float:
+        """The larger of the two: they can overlap."""
+        return max(self.compute, self.bandwidth)
+
+    @property
+    def binding(self) -> str:
+        """The roof that the step hits first."""
+        return "compute" if self.compute >= self.bandwidth else "bandwidth"
+
+
+def bound(cost: Cost, ceilings: Ceilings, *, peak: float = 1.0, read: float = 1.0) -> Bound:
+    """The bound of a step; `peak` and `read` scale the ceilings to what the canaries say of this moment."""
+    return Bound(cost.flops / (ceilings.peak * peak), cost.bytes / (ceilings.read_rate(cost.bytes) * read))
+
+
+def predict(spec: RunSpec, ceilings: Ceilings) -> dict[str, Bound]:
+    """Bounds of prefill and decode of a generate run."""
+    work = spec.generate
+    assert spec.model
+    costs = step_cost(spec.model, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.dtype)
+    return {phase: bound(cost, ceilings) for phase, cost in costs.items()}

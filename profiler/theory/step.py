@@ -1,0 +1,115 @@
+"""The operations of one forward pass of a decoder: prefill is many tokens, decode is one.
+
+Sources: linear layers 2·M·N·K (Kaplan et al. 2020, arXiv 2001.08361, appendix B); attention 4·b·a·d per visible
+pair of positions (Dao et al. 2022, arXiv 2205.14135); KV bytes 2·g·d per token and layer (Pope et al. 2022,
+arXiv 2211.05102). Causal: a query sees only what is before it; the masked half that some kernels compute is not needed.
+Only the last position's logits are needed to generate. Mixture of experts under uniform routing: of E experts, T tokens
+with k each touch E·(1 − (1 − k/E)^T) on average.
+"""
+
+import numpy as np
+
+from profiler.spec.model import ModelSpec
+from profiler.spec.run import BYTES
+from profiler.theory.cost import Cost, Op, total
+
+
+def prefill(model: ModelSpec, batch, prompt, dtype: str) -> list[Op]:
+    """Operations of processing `prompt` tokens of `batch` sequences from an empty cache."""
+    return forward(model, batch, prompt, 0, BYTES[dtype])
+
+
+def decode(model: ModelSpec, batch, context, dtype: str) -> list[Op]:
+    """Operations of one decode step with `context` tokens already in the cache."""
+    return forward(model, batch, 1, context, BYTES[dtype])
+
+
+def forward(m: ModelSpec, batch, tokens, context, width: int) -> list[Op]:
+    """Operations of `tokens` new tokens per sequence; `width` is bytes per element of weights, cache and activations."""
+    rows = batch * tokens
+    query, shared = m.heads * m.head_dim, m.kv_heads * m.head_dim
+    norm = m.hidden * (2 if m.norm_bias else 1)
+    per_layer = [
+        _linear("qkv", rows, m.hidden, query + 2 * shared, width, bias=m.qkv_bias),
+        _attention(m, batch, tokens, context, width),
+        _linear("attention_out", rows, query, m.hidden, width, bias=m.output_bias),
+        *_mlp(m, rows, width),
+        _vector("norms", rows, m.norms_per_layer * norm + _qk_norm(m), m.norms_per_layer * m.hidden, width),
+    ]
+    layered = [Op(op.name, op.cost * m.layers, op.parameters * m.layers, op.linear) for op in per_layer]
+    table = m.vocab * m.hidden
+    head = _linear("lm_head", batch, m.hidden, m.vocab, width)
+    return [
+        _vector("embedding", rows, table + m.positions * m.hidden, m.hidden, width, weights=rows * m.hidden * width),
+        *layered,
+        _vector("final_norm", rows, norm, m.hidden, width),
+        Op(head.name, head.cost, 0 if m.tied else table, linear=True),
+    ]
+
+
+def parameters(model: ModelSpec) -> int:
+    """How many parameters the model holds; a tied lm_head counts once."""
+    return int(sum(op.parameters for op in forward(model, 1, 1, 0, 1)))
+
+
+def visible_pairs(tokens, context, window: int | None):
+    """(query, key) pairs of causal attention: query i of `tokens` sees context + i + 1 keys, at most `window`."""
+    everything = tokens * context + tokens * (tokens + 1) / 2
+    if window is None:
+        return everything
+    clipped = np.maximum(context + tokens - window, 0) - np.maximum(context - window, 0)  # queries that see a full window
+    free = tokens - clipped
+    return free * context + free * (free + 1) / 2 + clipped * window
+
+
+def _attention(m: ModelSpec, batch, tokens, context, width: int) -> Op:
+    """Scores and weighted sum of all heads, averaged over sliding and full layers; cache read once, new entries written."""
+    share = 1 / m.window_every if m.window else 0.0
+    full, slid = visible_pairs(tokens, context, None), visible_pairs(tokens, context, m.window)
+    pairs = share * slid + (1 - share) * full
+    length = context + tokens
+    held = share * np.minimum(length, m.window or length) + (1 - share) * length
+    row = 2 * m.kv_heads * m.head_dim * width
+    moved = batch * row * (held - tokens * (context > 0) + tokens)
+    return Op("attention", Cost(
+        flops=4 * batch * m.heads * m.head_dim * pairs,
+        kv=moved,
+        activations=2 * batch * tokens * m.heads * m.head_dim * width,
+    ))
+
+
+def _mlp(m: ModelSpec, rows, width: int) -> list[Op]:
+    matrices = 3 if m.gated else 2
+    size = matrices * m.hidden * m.ffn + (m.ffn * (matrices - 1) + m.hidden if m.mlp_bias else 0)
+    moved = rows * width * (2 * m.hidden + matrices * m.ffn)
+    if not m.moe:
+        return [Op("mlp", Cost(2 * rows * matrices * m.hidden * m.ffn, size * width, 0, moved), size, linear=True)]
+    used = m.experts * (1 - (1 - m.experts_per_token / m.experts) ** rows)
+    chosen = rows * m.experts_per_token
+    return [
+        _linear("router", rows, m.hidden, m.experts, width),
+        Op("experts", Cost(2 * chosen * matrices * m.hidden * m.ffn, used * size * width, 0, moved * m.experts_per_token), m.experts * size, linear=True),
+    ]
+
+
+def _linear(name: str, rows, fan_in: int, fan_out: int, width: int, *, bias: bool = False) -> Op:
+    size = fan_in * fan_out + (fan_out if bias else 0)
+    return Op(name, Cost(2 * rows * fan_in * fan_out, size * width, 0, rows * (fan_in + fan_out) * width), size, linear=True)
+
+
+def _vector(name: str, rows, size: float, columns: int, width: int, weights=None) -> Op:
+    """Element-wise work: bytes matter, FLOPs do not."""
+    return Op(name, Cost(0, size * width if weights is None else weights, 0, 2 * rows * columns * width), size)
+
+
+def _qk_norm(m: ModelSpec) -> int:
+    """Parameters of the norms on queries and keys, per layer."""
+    return {"none": 0, "head": 2 * m.head_dim, "full": (m.heads + m.kv_heads) * m.head_dim}[m.qk_norm]
+
+
+def step_cost(model: ModelSpec, batch, prompt, new, dtype: str) -> dict[str, Cost]:
+    """Cost of the prefill and of the median decode step, half-way through the new tokens."""
+    return {
+        "prefill": total(prefill(model, batch, prompt, dtype)),
+        "decode": total(decode(model, batch, prompt + new / 2, dtype)),
+    }
