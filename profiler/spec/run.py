@@ -19,7 +19,7 @@ class Generate(Frozen):
     batch: int = Field(default=1, ge=1, le=4096)
     prompt_tokens: int = Field(default=128, ge=1, le=10_000_000)
     new_tokens: int = Field(default=32, ge=2, le=1_000_000)
-    seconds: float = Field(default=20.0, gt=0, le=3600)  # stop adding rounds after this much timed work
+    seconds: float = Field(default=10.0, gt=0, le=3600)  # stop adding rounds after this much timed work
     seed: int = 0
 
 

@@ -1,0 +1,121 @@
+"""The events of a run: few and closed. A run is nothing but its spec and these.
+
+`at` is seconds since the epoch, by the clock of the machine that measured. Durations inside are by a monotonic clock.
+VERSION changes when an older reader would misread a newer record.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from profiler.spec.frozen import Frozen
+from profiler.spec.machine import Ceilings, Hardware
+from profiler.spec.run import RunSpec
+
+VERSION = 1
+Phase = Literal["fetch", "load", "ceilings", "warm-up", "check", "prefill", "decode", "rest"]
+
+
+class Started(Frozen):
+    """The worker has the job."""
+
+    kind: Literal["started"] = "started"
+    version: int = VERSION
+    at: float
+    hardware: Hardware
+    versions: dict[str, str]  # of the libraries that do the work
+    warm: bool  # the worker had its imports done before the job came
+
+
+class Entered(Frozen):
+    """A phase begins; `timed` ones want quiet, so nobody repaints while they last."""
+
+    kind: Literal["phase"] = "phase"
+    at: float
+    name: Phase
+    timed: bool = False
+    left: float | None = None  # seconds the worker expects the whole run still to take
+    note: str = ""
+
+
+class Step(Frozen):
+    """Progress inside a phase: a batch of timed steps, or bytes fetched."""
+
+    kind: Literal["step"] = "step"
+    at: float
+    name: Phase
+    seconds: tuple[float, ...] = ()  # one duration a step, in order
+    round: int = 0
+    first: int = 0  # context length before the first of these steps, in tokens
+    done: float | None = None  # share of the phase that is done, 0..1
+    left: float | None = None
+
+
+class Sample(Frozen):
+    """What the watcher saw from outside: values by metric name."""
+
+    kind: Literal["sample"] = "sample"
+    at: float
+    values: dict[str, float]
+    cores: tuple[float, ...] = ()  # busy share of each core
+
+
+class Measured(Frozen):
+    """Raw samples of one metric of the registry."""
+
+    kind: Literal["measured"] = "measured"
+    at: float
+    name: str
+    samples: tuple[float, ...]
+
+
+class Probed(Frozen):
+    """The ceilings that this run is judged by."""
+
+    kind: Literal["ceilings"] = "ceilings"
+    at: float
+    ceilings: Ceilings
+    kept: bool  # measured earlier, and still trusted
+
+
+class Peak(Frozen):
+    """Exact memory marks of one phase, in bytes. A mark that this system lacks is absent."""
+
+    kind: Literal["peak"] = "peak"
+    at: float
+    name: Phase
+    marks: dict[str, float]
+
+
+class Finished(Frozen):
+    """All went well. `text` is what the model wrote; `facts` are counts that judge the run's quality."""
+
+    kind: Literal["finished"] = "finished"
+    at: float
+    text: str | None = None
+    facts: dict[str, float] = {}
+
+
+class Failed(Frozen):
+    """The run ended without a result; the sentence says why and what to do."""
+
+    kind: Literal["failed"] = "failed"
+    at: float
+    status: Literal["failed", "cancelled", "interrupted"] = "failed"
+    reason: str
+
+
+Event = Annotated[
+    Started | Entered | Step | Sample | Measured | Probed | Peak | Finished | Failed, Field(discriminator="kind")
+]
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+class Job(Frozen):
+    """What the manager hands to a worker: one line of JSON on its standard input."""
+
+    spec: RunSpec
+    hardware: Hardware
+    ceilings: Ceilings | None  # kept and still trusted; None: measure them
+    cache: str  # folder of fetched and converted models
+    warm: bool

@@ -1,0 +1,193 @@
+"""The task `generate`: load, probe, warm up, then rounds of prefill + decode with nothing but the work inside the clock.
+
+Events leave between timed blocks; after each block the worker rests a moment, so that whoever watches can repaint
+without taking time from the next one. Canaries sing before, between and after the rounds.
+"""
+
+import gc
+import time
+from contextlib import contextmanager
+
+import psutil
+import torch
+
+from profiler.record.events import Finished, Job, Peak, Phase, Probed, Step
+from profiler.spec.run import Generate
+from profiler.worker import ceilings, kernels
+from profiler.worker.channel import Channel
+from profiler.worker.decoding import Decoding
+from profiler.worker.device import memory_marks, reset_peaks
+from profiler.worker.energy import joules
+from profiler.worker.loading import load
+from profiler.worker.prompt import prompt_ids
+from profiler.worker.steady import PRECISE, WINDOW, imprecision, steady
+
+WARM_UP = 3.0  # seconds, at most
+WARM_TOKENS = 64
+ROUNDS = 3  # at least
+LEAST = 2.0  # seconds of timed work, at least
+BLOCK = 2.5  # seconds after which a timed block ends, so that slow models show life
+REST = 0.3  # seconds between blocks: time to repaint
+OVERTIME = 3.0  # a model so slow that one round takes this many times the limit gets no further ones
+
+
+@torch.inference_mode()
+def run(job: Job, channel: Channel) -> Finished:
+    """Measure one model."""
+    return Session(job, channel).measure()
+
+
+class Session:
+    """One measurement on its way."""
+
+    def __init__(self, job: Job, channel: Channel):
+        self.job, self.channel = job, channel
+        self.work: Generate = job.spec.generate
+        self.device = job.spec.setup.device
+        self.decode: list[float] = []
+        self.timed = 0.0
+        self.peaks: dict[Phase, dict[str, float]] = {}
+
+    def measure(self) -> Finished:
+        """All phases in their order."""
+        assert self.job.spec.model
+        self._mark("fetch")
+        self.model, tokenizer = load(self.job, self.channel)
+        self._mark("load")
+        self.canary = ceilings.Canary(self.job.spec.setup, self.job.hardware.cache)
+        self._ceilings()
+        self.decoding = Decoding(self.model, prompt_ids(self.work, self.job.spec.model.vocab, tokenizer), self.device)
+        settled = self._warm_up()
+        before = psutil.Process().num_ctx_switches(), psutil.swap_memory()
+        self._rounds()
+        after = psutil.Process().num_ctx_switches(), psutil.swap_memory()
+        self._kernels()
+        for name, marks in self.peaks.items():
+            self.channel.emit(Peak(at=time.time(), name=name, marks=marks))
+        facts = {
+            "steady": float(settled),
+            "interrupted": float(after[0].involuntary - before[0].involuntary),
+            "swapped": float(after[1].sin + after[1].sout - before[1].sin - before[1].sout),
+            "weight_bytes": float(sum(p.nbytes for p in self.model.parameters())),
+            "kv_bytes": float(self.decoding.cache_bytes),
+            "canary_bytes": float(self.canary.buffer.nbytes),
+            "linear_covered": kernels.covered(self.model),
+        }
+        text = tokenizer.decode([int(token) for token in self.decoding.said]) if tokenizer else None
+        return Finished(at=time.time(), text=text, facts=facts)
+
+    def _mark(self, name: Phase) -> None:
+        """Note the memory marks of a phase that just ended, the highest over its rounds, and begin new ones."""
+        now, seen = memory_marks(self.device), self.peaks.get(name, {})
+        self.peaks[name] = {key: max(value, seen.get(key, 0.0)) for key, value in now.items()}
+        reset_peaks(self.device)
+
+    def _ceilings(self) -> None:
+        if kept := self.job.ceilings:
+            self.channel.emit(Probed(at=time.time(), ceilings=kept, kept=True))
+            return
+        self.channel.enter("ceilings")
+        found = ceilings.measure(self.job, self.channel, self.canary)
+        self.channel.emit(Probed(at=time.time(), ceilings=found, kept=False))
+
+    def _warm_up(self) -> bool:
+        """Cold times first, told apart; then steps until they are steady. Whether they became so."""
+        self.channel.enter("warm-up", left=WARM_UP + self.work.seconds / 2)
+        self.channel.measured("cold_prefill", self.decoding.timed_prefill())
+        seconds = self.decoding.timed_steps(1)
+        self.channel.measured("cold_decode", seconds[0])
+        end = time.perf_counter() + WARM_UP
+        window = min(WINDOW, self.work.new_tokens - 1)
+        seconds, position = [], 1
+        while not steady(seconds) and len(seconds) < WARM_TOKENS and time.perf_counter() < end:
+            if position + window > self.work.new_tokens:  # the context of a warm-up step is one of the measured ones
+                self.decoding.prefill()
+                position = 0
+            latest = self.decoding.timed_steps(window)
+            self.channel.emit(Step(at=time.time(), name="warm-up", seconds=tuple(latest), first=self.work.prompt_tokens + position))
+            position += window
+            seconds += latest
+        self.decode_guess = sorted(seconds)[len(seconds) // 2]
+        return steady(seconds)
+
+    def _rounds(self) -> None:
+        """Rounds until the median is known well enough."""
+        self.canary.sing(self.channel)
+        with quiet():
+            round = 0
+            while not self._enough(round):
+                self._round(round)
+                self.channel.enter("rest", left=self._left(round + 1))
+                self.canary.sing(self.channel)
+                round += 1
+
+    def _round(self, round: int) -> None:
+        """One prefill and all new tokens."""
+        self.channel.enter("prefill", timed=True, left=self._left(round))
+        reset_peaks(self.device)
+        prefill = self.decoding.timed_prefill()
+        self._mark("prefill")
+        self.timed += prefill
+        self.channel.emit(Step(at=time.time(), name="prefill", seconds=(prefill,), round=round))
+        energy, before = joules(self.device), 1
+        while before < self.work.new_tokens:
+            count = min(self._block(), self.work.new_tokens - before)
+            self.channel.enter("decode", timed=True, left=self._left(round))
+            seconds = self.decoding.timed_steps(count)
+            self._tell(round, self.work.prompt_tokens + before - 1, seconds)
+            before += count
+        self._mark("decode")
+        if energy is not None and (spent := joules(self.device)) is not None:
+            self.channel.measured("gpu_energy", spent - energy)
+    def _block(self) -> int:
+        """Steps that fit into one block."""
+        return max(1, int(BLOCK / self.decode_guess))
+
+    def _tell(self, round: int, first: int, seconds: list[float]) -> None:
+        """Send a block's times, then leave the processor to whoever draws them."""
+        self.timed += sum(seconds)
+        self.decode += seconds
+        left = self._left(round)
+        self.channel.emit(Step(at=time.time(), name="decode", seconds=tuple(seconds), round=round, first=first, left=left))
+        self.channel.enter("rest", left=left)
+        time.sleep(REST)
+
+    def _enough(self, round: int) -> bool:
+        limit = self.work.seconds
+        if self.timed > OVERTIME * limit:
+            return round > 0
+        if round < ROUNDS or self.timed < LEAST:
+            return False
+        return self.timed >= limit or imprecision(self.decode) <= PRECISE
+
+    def _left(self, round: int) -> float:
+        """Seconds still to go: what the least asks for, and as many more rounds as the interval's width suggests."""
+        if not self.decode:
+            per_round = self.decode_guess * self.work.new_tokens * 1.3
+            return max(ROUNDS * per_round, LEAST) * 1.4
+        per_round = self.timed / max(round, 1)
+        wanted = self.timed * (imprecision(self.decode) / PRECISE) ** 2
+        goal = max(min(max(wanted, LEAST), self.work.seconds), min(ROUNDS * per_round, OVERTIME * self.work.seconds))
+        return max(goal - self.timed, 0.0) * 1.3 + 1.0
+
+    def _kernels(self) -> None:
+        """The linear layers alone, at both shapes, and choosing the token; with a canary after them."""
+        self.channel.enter("check", left=1.0)
+        for name, tokens, least in (("linear_decode", 1, 5), ("linear_prefill", self.work.prompt_tokens, 2)):
+            self.channel.measured(name, *kernels.linear_pass(self.model, self.work, tokens, self.device, least))
+        logits = torch.zeros(self.work.batch, 1, self.job.spec.model.vocab, dtype=self.model.dtype, device=self.device)
+        self.channel.measured("sampling", *ceilings.slices(lambda: logits.argmax(-1), self.device, 0, 5))
+        self.canary.sing(self.channel)
+
+
+@contextmanager
+def quiet():
+    """No garbage collection while the clock runs."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
