@@ -79,11 +79,11 @@ class Probed(Frozen):
 
 
 class Peak(Frozen):
-    """Exact memory marks of one phase, in bytes. A mark that this system lacks is absent."""
+    """Exact memory marks at the end of one phase, in bytes. A mark that this system lacks is absent."""
 
     kind: Literal["peak"] = "peak"
     at: float
-    name: Phase
+    name: Phase | Literal["start"]  # start: libraries loaded, nothing else
     marks: dict[str, float]
 
 

@@ -51,7 +51,7 @@ class Store:
     """All runs of this user. Threads may share one object: each call opens its own connection."""
 
     def __init__(self, path: Path | None = None):
-        self.path = path or data_folder() / "runs.sqlite"
+        self.path = path or data_folder() / f"runs-{VERSION}.sqlite"  # another format is another file
         with closing(self._connect()) as db, db:
             db.execute("pragma journal_mode = wal")
             db.executescript(SCHEMA)

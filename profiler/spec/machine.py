@@ -45,8 +45,7 @@ class Ceilings(Frozen):
     copy_rate: float  # bytes/s, read + written
     matmul: dict[str, float]  # dtype → FLOP/s
     dispatch: float = Field(gt=0)  # seconds for one tiny eager operator
-    canary_read: float  # the canary's readings at that moment: later ones are compared with these
-    canary_matmul: float
+    canary_matmul: float  # FLOP/s of the canary's small product at that moment: later ones are compared with it
     versions: dict[str, str] = {}
     disturbed: bool = False
 

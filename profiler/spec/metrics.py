@@ -25,7 +25,7 @@ METRICS = {
     "cold_prefill": Metric("First prefill, cold", "s", "The very first prefill of the process: caches, allocator and libraries not warmed up yet. Not part of any other number."),
     "cold_decode": Metric("First decode step, cold", "s", "The very first decode step of the process. Not part of any other number."),
     "jitter": Metric("Jitter between tokens", "s", "Median difference between neighbouring tokens' times."),
-    "growth": Metric("Growth with context", "s", "How much longer one decode step takes per 1,000 tokens of context, by a straight line through the medians per position."),
+    "growth": Metric("Growth with context", "s", "How much longer one decode step takes per 1,000 tokens of context, by a straight line through the steps of each round; an interval around zero means that no growth can be told."),
     "load_time": Metric("Load time", "s", "From asking for the model to weights in memory (a first download or conversion is reported apart)."),
     "setup_time": Metric("Download and conversion", "s", "Done once per model; later runs find it in the cache."),
     "linear_prefill": Metric("Matrix kernels in prefill", "s", "All of the model's linear layers run alone, one after another, on the prompt's shape."),
@@ -42,6 +42,7 @@ METRICS = {
     "gpu_power": Metric("GPU power", "W", "Power drawn by the whole board."),
     "gpu_clock": Metric("GPU clock", "Hz", "Clock of the multiprocessors."),
     "gpu_temperature": Metric("GPU temperature", "°C", "Temperature of the die."),
+    "gpu_throttled": Metric("GPU slowed down", "1", "1 while power, heat or the supply hold the clock down."),
     "energy_per_token": Metric("Energy per token", "J", "Energy of the whole board during decode ÷ new tokens, by the driver's own counter."),
     "gpu_energy": Metric("GPU energy", "J", "Energy of the whole board during decode, by the driver's own counter."),
 }

@@ -7,6 +7,7 @@ without taking time from the next one. Canaries sing before, between and after t
 import gc
 import time
 from contextlib import contextmanager
+from typing import Literal
 
 import psutil
 import torch
@@ -46,12 +47,12 @@ class Session:
         self.device = job.spec.setup.device
         self.decode: list[float] = []
         self.timed = 0.0
-        self.peaks: dict[Phase, dict[str, float]] = {}
+        self.peaks: dict[Phase | Literal["start"], dict[str, float]] = {}
 
     def measure(self) -> Finished:
         """All phases in their order."""
         assert self.job.spec.model
-        self._mark("fetch")
+        self._mark("start")
         self.model, tokenizer = load(self.job, self.channel)
         self._mark("load")
         self.canary = ceilings.Canary(self.job.spec.setup, self.job.hardware.cache)
@@ -76,7 +77,7 @@ class Session:
         text = tokenizer.decode([int(token) for token in self.decoding.said]) if tokenizer else None
         return Finished(at=time.time(), text=text, facts=facts)
 
-    def _mark(self, name: Phase) -> None:
+    def _mark(self, name: Phase | Literal["start"]) -> None:
         """Note the memory marks of a phase that just ended, the highest over its rounds, and begin new ones."""
         now, seen = memory_marks(self.device), self.peaks.get(name, {})
         self.peaks[name] = {key: max(value, seen.get(key, 0.0)) for key, value in now.items()}

@@ -1,5 +1,8 @@
 """From a ModelSpec to a model on its device, whatever its weights come from."""
 
+import ctypes
+import gc
+import platform
 import time
 from pathlib import Path
 
@@ -74,7 +77,15 @@ def own_memory(model: PreTrainedModel) -> PreTrainedModel:
     """Copy mapped weights into memory of our own: resident before the clock runs, and on huge pages where these are on."""
     for parameter in model.parameters():
         parameter.data = parameter.data.clone()
+    release_memory()
     return model
+
+
+def release_memory() -> None:
+    """Give what loading needed back to the system, so that memory marks tell what the model holds (glibc keeps it otherwise)."""
+    gc.collect()
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _tokenizer(source: str | Path) -> PreTrainedTokenizerBase | None:

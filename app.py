@@ -1,0 +1,13 @@
+"""Need for Speed: the frame around the pages."""
+
+import streamlit as st
+
+st.set_page_config(page_title="Need for Speed", page_icon=":material/speed:", layout="wide")
+page = st.navigation(
+    [
+        st.Page("pages/measure.py", title="Measure", icon=":material/speed:", default=True),
+        st.Page("pages/runs.py", title="Runs", icon=":material/history:"),
+    ],
+    position="top",
+)
+page.run()

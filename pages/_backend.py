@@ -1,0 +1,63 @@
+"""What all pages share: the store and the job manager, one of each per server."""
+
+import time
+
+import streamlit as st
+
+from profiler.catalog.machine import native_dtype, this_machine
+from profiler.record.jobs import Jobs
+from profiler.record.process import Environment
+from profiler.record.run import Run
+from profiler.record.store import Store, parse_export
+from profiler.record.process import ROOT
+from profiler.record.run import fold
+from profiler.spec.run import RunSpec, Setup
+
+
+@st.cache_resource(show_spinner=False)
+def jobs() -> Jobs:
+    """The job manager of this server."""
+    return Jobs(Store(), this_machine())
+
+
+def store() -> Store:
+    """All runs."""
+    return jobs().store
+
+
+def default_setup() -> Setup:
+    """What suits this machine: all cores, the dtype that its hardware multiplies."""
+    device = this_machine().gpus[0].device if this_machine().gpus else "cpu"
+    return Setup(device=device, threads=this_machine().cores, dtype=native_dtype(device))
+
+
+def warm_up() -> None:
+    """Have a worker ready before somebody presses Measure; called when the page is drawn."""
+    jobs().warm(Environment.of(RunSpec.model_construct(model=None, setup=default_setup())))
+
+
+def open_run(id: str | None) -> Run | None:
+    """The run of that id; None, with a sentence on the page, when there is none."""
+    if not id:
+        return None
+    try:
+        return store().run(id)
+    except KeyError:
+        st.warning(f"There is no run {id} in this machine's store; it may have been deleted. See Runs for what there is.")
+        return None
+
+
+@st.cache_data(show_spinner=False)
+def sample_run() -> Run:
+    """The recorded real run that stands where nothing was measured yet."""
+    read = parse_export((ROOT / "assets" / "sample-run.json").read_bytes())
+    return fold(read.id, read.spec, read.status, read.created, read.events, source="sample")
+
+
+def ago(at: float) -> str:
+    """How long ago, in words."""
+    seconds = time.time() - at
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return "just now"

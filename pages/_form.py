@@ -1,0 +1,100 @@
+"""The form: from widgets to a RunSpec, all of it in the address bar."""
+
+import streamlit as st
+from pydantic import ValidationError
+
+from pages._backend import default_setup, jobs
+from profiler.catalog import models
+from profiler.catalog.machine import available_memory, devices, this_machine
+from profiler.catalog.resolve import resolve
+from profiler.spec.frozen import sentence
+from profiler.spec.model import ModelSpec
+from profiler.spec.run import BYTES, Generate, RunSpec, Setup
+from profiler.theory.memory import check
+
+PRESETS = {
+    "Quick look": {},
+    "Long prompt": {"prompt_tokens": 1024, "new_tokens": 16},
+    "Long answer": {"prompt_tokens": 32, "new_tokens": 256},
+    "Many at once": {"batch": 8, "prompt_tokens": 64},
+}
+DEFAULTS = {"batch": 1, "prompt_tokens": 128, "new_tokens": 32}
+
+
+def apply(spec: RunSpec) -> None:
+    """Fill the form with a spec; call it from a callback, before the widgets are drawn."""
+    assert spec.model
+    values = {"model": spec.model.reference, **spec.generate.model_dump(include=set(DEFAULTS) | {"seconds"})}
+    values |= spec.setup.model_dump(include={"dtype", "device", "threads", "attention", "huge_pages"})
+    st.session_state.update(values)
+
+
+def _preset() -> None:
+    st.session_state.update(DEFAULTS | PRESETS.get(st.session_state.preset or "", {}))
+
+
+def form() -> RunSpec | None:
+    """The widgets; the spec they make, or None with one sentence on the page."""
+    setup = default_setup()
+    st.segmented_control("Presets", list(PRESETS), key="preset", on_change=_preset, help="Fill the fields below for a typical question.", label_visibility="collapsed")
+    columns = st.columns([3, 1.4, 1, 1.2, 1.2], vertical_alignment="bottom")
+    model = columns[0].selectbox(
+        "Model", list(models.rows()), format_func=_label, key="model", bind="query-params", accept_new_options=True,
+        help="Pick one, or type: a Hugging Face id (owner/name), a folder with config.json and safetensors, a .gguf file, or random:NAME for random weights of that shape.",
+    )
+    dtype = columns[1].selectbox(
+        "Number format", list(BYTES), index=list(BYTES).index(setup.dtype), key="dtype", bind="query-params",
+        help="How weights, cache and arithmetic are stored: 4 bytes a number in float32, 2 in bfloat16 and float16. Processors without 16-bit arithmetic can be slower with the smaller ones.",
+    )
+    batch = columns[2].number_input("Batch", 1, 4096, DEFAULTS["batch"], key="batch", bind="query-params", help="Sequences generated side by side.")
+    prompt = columns[3].number_input("Prompt tokens", 1, 10_000_000, DEFAULTS["prompt_tokens"], key="prompt_tokens", bind="query-params", help="Length of the text that the model reads first (prefill). A token is about ¾ of a word.")
+    new = columns[4].number_input("New tokens", 2, 1_000_000, DEFAULTS["new_tokens"], key="new_tokens", bind="query-params", help="Tokens that the model writes, one after another (decode).")
+    with st.expander("More settings"):
+        more = _more(setup)
+    try:
+        spec = RunSpec(
+            model=_resolved(model or ""), work=Generate(batch=batch, prompt_tokens=prompt, new_tokens=new, seconds=more.pop("seconds")),
+            setup=Setup(dtype=dtype, **more),
+        )
+        check(spec, this_machine(), available_memory())
+        return spec
+    except ValidationError as error:
+        st.error(sentence(error), icon=":material/block:")
+    except ValueError as error:
+        st.error(str(error), icon=":material/block:")
+    return None
+
+
+def _more(setup: Setup) -> dict:
+    """The settings that few people change."""
+    columns = st.columns(5, vertical_alignment="bottom")
+    cores = this_machine().cores
+    return {
+        "device": columns[0].selectbox("Device", devices(), key="device", bind="query-params", help="Where the model runs."),
+        "threads": columns[1].number_input("Threads", 1, cores, setup.threads, key="threads", bind="query-params", help="Processor threads, each bound to a core of its own."),
+        "attention": columns[2].selectbox("Attention", ["sdpa", "eager"], key="attention", bind="query-params", help="sdpa: torch's fused kernel. eager: separate operators that write out all scores."),
+        "seconds": columns[3].number_input("Seconds", 1.0, 3600.0, Generate().seconds, key="seconds", bind="query-params", help="Stop adding rounds after this much timed work; fewer are taken when the median is known to 2 % before."),
+        "huge_pages": columns[4].checkbox("Huge pages", True, key="huge_pages", bind="query-params", help="Ask Linux for 2 MB memory pages: fewer address look-ups, up to half as fast again on some machines."),
+    }
+
+
+@st.cache_data(show_spinner="Looking at the model …", ttl=60)
+def _resolved(text: str) -> ModelSpec:
+    return resolve(text)
+
+
+def _label(text: str) -> str:
+    row = models.rows().get(text)
+    if row is None:
+        return text
+    return f"{row.name} · {row.parameters / 1e9:.2g} B · {'real weights' if row.origin != 'random' else 'random weights'}"
+
+
+def submit(spec: RunSpec) -> None:
+    """Queue the spec and show its run."""
+    try:
+        st.query_params["run"] = jobs().submit(spec)
+    except ValueError as error:
+        st.error(str(error), icon=":material/block:")
+        return
+    st.rerun()

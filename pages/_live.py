@@ -1,0 +1,79 @@
+"""The live panel: reads the store a few times a second, and nothing else. It repaints only between timed blocks, since
+whoever draws on the measured cores changes the measurement."""
+
+import time
+
+import streamlit as st
+
+from pages._backend import jobs, store
+from pages._live_chart import live_figures, payload
+from profiler.figures.timeline import latency_figure, memory_figure, utilisation_figure
+from profiler.record.events import Step
+from profiler.record.run import Run
+from profiler.spec.units import words
+
+EVERY = 0.3  # seconds; half of it is the mean delay from an event to the screen
+NAMES = {
+    "fetch": "Getting the model", "load": "Loading the model", "ceilings": "Measuring what this machine can do", "warm-up": "Warming up",
+    "prefill": "Timing: reading the prompt", "decode": "Timing: writing tokens", "rest": "Between two rounds", "check": "Running the matrix kernels alone",
+}
+
+
+def live_panel(id: str) -> None:
+    """Status, progress, cancel and charts of a run that is not over."""
+    columns = st.columns([5, 1], vertical_alignment="center")
+    with columns[1]:
+        if st.button("Cancel", key=f"cancel_{id}", icon=":material/stop_circle:", width="stretch", help="Ends the run at once; what was measured until then is kept."):
+            jobs().cancel(id)
+            st.rerun()
+    with columns[0].container():
+        _progress(id)
+    _charts(id)
+
+
+@st.fragment(run_every=EVERY)
+def _progress(id: str) -> None:
+    run = store().run(id)
+    if run.done:
+        st.rerun()
+    share, text = progress(run, time.time())
+    st.progress(share, text=text)
+
+
+@st.fragment(run_every=EVERY)
+def _charts(id: str) -> None:
+    """Everything in one element; while the clock runs, the same picture as before."""
+    run, memory = store().run(id), st.session_state.setdefault("live", {})
+    quiet = bool(run.phases and run.phases[-1].timed)
+    if memory.get("id") != id or not quiet:
+        stamp = max((event.at for event in run.of(Step)), default=0.0)
+        memory.update(id=id, data=payload(_figures(run), stamp))
+    live_figures(memory["data"], key="live_figures")
+
+
+def _figures(run: Run) -> list:
+    steps, last = run.seconds("decode"), (run.sampled("rss")[1] or [0.0])[-1]
+    return [
+        (f"{run.id}-latency", latency_figure(run), f"Time per token so far, {len(steps)} timed steps"),
+        (f"{run.id}-memory", memory_figure(run), f"Memory of the worker, now {words(last, 'B')}"),
+        (f"{run.id}-busy", utilisation_figure(run), "Utilisation of the processor over time"),
+    ]
+
+
+def progress(run: Run, now: float) -> tuple[float, str]:
+    """Share done and a sentence."""
+    if run.status == "queued":
+        ahead = store().open_runs().index(run.id) if run.id in store().open_runs() else 0
+        return 0.0, f"Queued: {ahead} measurement{'s' if ahead != 1 else ''} ahead on this machine" if ahead else "Waiting for this machine to be free"
+    if not run.phases:
+        return 0.02, "Starting a fresh process and loading its libraries (a few seconds)"
+    phase, left = run.phases[-1], run.left(now)
+    if phase.name == "fetch":
+        done = next((step.done for step in reversed(run.of(Step)) if step.name == "fetch" and step.done is not None), 0.0)
+        return min(0.1 + 0.1 * done, 1.0), f"{phase.note} … {done:.0%} downloaded" if "Downloading" in phase.note else f"{phase.note} (about {left or 0:.0f} s)"
+    counted = len(run.seconds("decode"))
+    told = f" · {counted} tokens timed" if counted else ""
+    if left is None:
+        return 0.2, f"{NAMES[phase.name]} …"
+    begun = run.phases[0].at
+    return min((now - begun) / max(now - begun + left, 1e-9), 1.0), f"{NAMES[phase.name]}{told} · about {words(left, 's') if left < 1 else f'{left:.0f} s'} left"

@@ -1,0 +1,56 @@
+"""The ceilings at the moment of the run: kept ones, scaled by what the canaries saw around it.
+
+A shared machine's bandwidth can halve within a minute while nothing seems to run on it, so a share is of the roof as it
+was then. The range of the canaries is how sure the share is.
+"""
+
+from dataclasses import dataclass
+
+from profiler.record.run import Run
+from profiler.spec.measurement import Measurement
+from profiler.theory.cost import Cost
+from profiler.theory.predict import Bound, bound
+from profiler.theory.step import step_cost
+
+PHASES = ("prefill", "decode")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """How the roofs stood: factors on the kept ceilings, each as (lowest, middle, highest) canary."""
+
+    read: tuple[float, float, float]
+    matmul: tuple[float, float, float]
+
+    @property
+    def drift(self) -> float:
+        """Range of the worse canary over its middle."""
+        return max((high - low) / middle for low, middle, high in (self.read, self.matmul))
+
+
+def moment(run: Run) -> Moment | None:
+    """The canaries' verdict on the ceilings; None before both are known."""
+    reads, products, kept = run.measured("canary_read"), run.measured("canary_matmul"), run.ceilings
+    if kept is None or reads is None or products is None:
+        return None
+    return Moment(_range(reads, kept.dram), _range(products, kept.canary_matmul))
+
+
+def _range(canary: Measurement, then: float) -> tuple[float, float, float]:
+    samples = canary.samples / then
+    return float(samples.min()), canary.median / then, float(samples.max())
+
+
+def cost_of(run: Run, phase: str) -> Cost:
+    """FLOPs and bytes of one prefill, or of the median decode step."""
+    work = run.spec.generate
+    assert run.spec.model
+    return step_cost(run.spec.model, work.batch, work.prompt_tokens, work.new_tokens, run.spec.setup.dtype)[phase]
+
+
+def ideal(run: Run, phase: str, which: int = 1) -> Bound | None:
+    """What physics needs on this machine at that moment; `which` picks the lowest, middle or highest canary (0, 1, 2)."""
+    now = moment(run)
+    if now is None or run.ceilings is None:
+        return None
+    return bound(cost_of(run, phase), run.ceilings, peak=now.matmul[which], read=now.read[which])

@@ -1,0 +1,124 @@
+"""The report: a run as plain values, for JSON, tables and tests."""
+
+from typing import Any
+
+import numpy as np
+
+from profiler.analysis.memory import split
+from profiler.analysis.moment import PHASES, cost_of, moment
+from profiler.analysis.trust import doubts, foreign_load, overhead, own_load
+from profiler.analysis.verdict import verdict
+from profiler.analysis.waterfall import measured_step, waterfall
+from profiler.record.run import Run
+from profiler.spec.measurement import Measurement
+from profiler.spec.metrics import METRICS
+
+RAW = ("cold_prefill", "cold_decode", "load_time", "setup_time", "linear_prefill", "linear_decode", "sampling", "canary_read", "canary_matmul")
+
+
+def metrics(run: Run) -> dict[str, Measurement]:
+    """Every metric of the run that has samples, by its name in the registry."""
+    found: dict[str, Measurement] = {}
+    if run.spec.work.task == "generate":
+        found |= _timings(run)
+    found |= {name: measured for name in RAW if (measured := run.measured(name))}
+    for name in ("cpu", "foreign", "own", "rss", "gpu_utilisation", "gpu_memory", "gpu_power", "gpu_clock", "gpu_temperature"):
+        _, values = run.sampled(name)
+        if values:
+            found[name] = Measurement(values)
+    return found
+
+
+def _timings(run: Run) -> dict[str, Measurement]:
+    work, found = run.spec.generate, {}
+    if prefill := measured_step(run, "prefill"):
+        found["time_to_first_token"] = prefill
+        found["prefill_rate"] = Measurement(work.batch * work.prompt_tokens / prefill.samples)
+    if decode := measured_step(run, "decode"):
+        found["time_per_token"] = decode
+        found["decode_rate"] = Measurement(work.batch / decode.samples)
+        if len(decode) > 2:
+            found["jitter"] = Measurement(np.abs(np.diff(decode.samples)))
+    if (energy := run.measured("gpu_energy")) is not None:
+        found["energy_per_token"] = Measurement(energy.samples / (work.batch * (work.new_tokens - 1)))
+    if slopes := growth(run):
+        found["growth"] = slopes
+    return found
+
+
+def growth(run: Run) -> Measurement | None:
+    """Seconds more per decode step and 1,000 tokens of context: the slope of a line through each round's steps."""
+    rounds: dict[int, list[tuple[int, float]]] = {}
+    for step in run.steps("decode"):
+        rounds.setdefault(step.round, []).extend(enumerate(step.seconds, step.first))
+    slopes = [float(np.polyfit(*zip(*points), 1)[0]) * 1000 for points in rounds.values() if len(points) >= 8]
+    return Measurement(slopes) if len(slopes) >= 3 else None
+
+
+def report(run: Run) -> dict[str, Any]:
+    """The whole run, ready for JSON; raw samples of the timings included."""
+    generate = run.spec.work.task == "generate"
+    return {
+        "id": run.id,
+        "status": run.status,
+        "reason": run.reason,
+        "spec": run.spec.model_dump(mode="json"),
+        "machine": run.started.hardware.model_dump(mode="json") | {"versions": run.started.versions} if run.started else None,
+        "metrics": {name: {"unit": METRICS[name].unit, **measured.summary()} for name, measured in metrics(run).items()},
+        "samples": {phase: list(steps.samples) for phase in PHASES if (steps := measured_step(run, phase))},
+        "memory": _memory(run) if generate else None,
+        "phases": phases(run),
+        "ceilings": run.ceilings.model_dump(mode="json") if run.ceilings else None,
+        "waterfall": {phase: _waterfall(run, phase) for phase in PHASES if generate},
+        "verdict": {phase: _verdict(run, phase) for phase in PHASES if generate},
+        "trust": _trust(run),
+        "text": getattr(run.ended, "text", None),
+        "command": run.spec.command,
+    }
+
+
+def phases(run: Run) -> dict[str, float]:
+    """Seconds spent in each phase."""
+    spent: dict[str, float] = {}
+    for name, begin, end in run.spans:
+        spent[name] = spent.get(name, 0.0) + end - begin
+    return spent
+
+
+def achieved(run: Run, phase: str) -> dict[str, float] | None:
+    """FLOP/s and bytes/s that a phase reached, and its arithmetic intensity."""
+    steps = measured_step(run, phase)
+    if steps is None:
+        return None
+    cost = cost_of(run, phase)
+    return {"flops": cost.flops / steps.median, "bandwidth": cost.bytes / steps.median, "intensity": cost.intensity}
+
+
+def _memory(run: Run) -> dict[str, Any] | None:
+    held = split(run)
+    return {"unit": "B", "peak": held.peak, "source": held.source, **held.parts()} if held else None
+
+
+def _waterfall(run: Run, phase: str) -> dict[str, Any] | None:
+    fall = waterfall(run, phase)
+    if fall is None:
+        return None
+    return {"unit": "s", "parts": {part.name: part.seconds for part in fall.parts}, "measured": fall.measured, "binding": fall.binding, "achieved": achieved(run, phase)}
+
+
+def _verdict(run: Run, phase: str) -> dict[str, str] | None:
+    found = verdict(run, phase)
+    return {"kind": found.kind, "sentence": found.sentence} if found else None
+
+
+def _trust(run: Run) -> dict[str, Any]:
+    now = moment(run) if run.spec.work.task == "generate" else None
+    return {
+        "doubts": [{"level": doubt.level, "about": doubt.about, "sentence": doubt.sentence} for doubt in doubts(run)] if run.spec.work.task == "generate" else [],
+        "foreign_cores": foreign_load(run),
+        "own_cores": own_load(run),
+        "drift": now.drift if now else None,
+        "overhead": overhead(run),
+        "warm_worker": run.started.warm if run.started else None,
+        "facts": getattr(run.ended, "facts", {}),
+    }

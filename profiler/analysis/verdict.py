@@ -1,0 +1,110 @@
+"""The verdict: one of a closed list, with its evidence in one sentence of numbers.
+
+At least 60 % of the time on a roof: that roof binds. Otherwise the larger excess names it: kernels that are slower than
+the roof, or what is around them. If the answer changes between the lowest and the highest canary, it is no answer.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from profiler.analysis.moment import cost_of
+from profiler.analysis.trust import foreign_load
+from profiler.analysis.waterfall import Waterfall, measured_step, waterfall
+from profiler.record.run import Run
+from profiler.spec.units import words
+
+Kind = Literal[
+    "compute-bound", "bandwidth-bound", "kernel-bound", "overhead-bound", "capacity-bound", "inconclusive", "impossible"
+]
+ON_THE_ROOF = 0.6
+BEYOND = 1.1  # share of a roof that cannot be noise
+BUSY = 0.5  # cores of foreign work that veto a verdict
+MEANING = {
+    "compute-bound": "The processor's arithmetic is the limit: fewer or smaller multiplications help, faster memory does not.",
+    "bandwidth-bound": "Moving the weights and the cache from memory is the limit: fewer bytes help, more arithmetic units do not.",
+    "kernel-bound": "The library's matrix kernels are far from what the hardware can do at this shape: another dtype, library or batch helps.",
+    "overhead-bound": "Most time passes around the matrix kernels: attention, cache handling, and the framework between operators.",
+    "capacity-bound": "The machine ran out of memory and moved pages to disk: nothing else matters until it fits.",
+    "inconclusive": "The measurement does not carry an answer: see why, and measure again.",
+    "impossible": "Faster than its own ceiling: the ceilings are wrong; measure them again.",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What limits one phase, and why we say so."""
+
+    phase: str
+    kind: Kind
+    sentence: str
+
+    @property
+    def meaning(self) -> str:
+        """What this kind of limit means for a person."""
+        return MEANING[self.kind]
+
+
+def verdict(run: Run, phase: str) -> Verdict | None:
+    """The verdict on one phase; None before it was measured."""
+    fall = waterfall(run, phase)
+    if fall is None:
+        return None
+    kind, why = _veto(run) or _stable(run, phase)
+    return Verdict(phase, kind, why or _sentence(run, fall, kind))
+
+
+def _veto(run: Run) -> tuple[Kind, str] | None:
+    swapped = getattr(run.ended, "facts", {}).get("swapped", 0)
+    if swapped > 1 << 20:
+        return "capacity-bound", f"{words(swapped, 'B')} were swapped while the clock ran: the model and its neighbours do not fit in memory."
+    foreign = foreign_load(run)
+    if foreign is not None and foreign > BUSY:
+        return "inconclusive", f"Other programs used {foreign:.1f} cores while the clock ran; close them and measure again."
+    return None
+
+
+def _stable(run: Run, phase: str) -> tuple[Kind, str]:
+    """The kind, if the whole range of the canaries agrees on it."""
+    kinds = [classify(fall) for which in (0, 1, 2) if (fall := waterfall(run, phase, which))]
+    if len(set(kinds)) == 1:
+        return kinds[1], ""
+    low, high = kinds[0], kinds[-1]
+    return "inconclusive", (
+        f"The machine's own speed changed during the run: by its slowest moment this is {low}, by its fastest {high}. Measure again, on a quieter machine."
+    )
+
+
+def classify(fall: Waterfall) -> Kind:
+    """The kind of limit that a waterfall shows."""
+    share = fall.ideal / fall.measured
+    if share > BEYOND:
+        return "impossible"
+    if share >= ON_THE_ROOF:
+        return "compute-bound" if fall.binding == "compute" else "bandwidth-bound"
+    kernels, around = fall.part("slower kernels"), fall.part("around them")
+    if kernels is None or around is None:
+        return "inconclusive"
+    return "kernel-bound" if kernels >= around else "overhead-bound"
+
+
+def _sentence(run: Run, fall: Waterfall, kind: Kind) -> str:
+    cost, step = cost_of(run, fall.phase), measured_step(run, fall.phase)
+    assert step is not None and run.ceilings is not None
+    took = words(step.median, "s")
+    what = "token" if fall.phase == "decode" else "prompt"
+    if fall.binding == "compute":
+        need = f"the {words(cost.flops, 'FLOP')} need {words(fall.ideal, 's')} at this machine's {words(cost.flops / fall.ideal, 'FLOP/s')}"
+    else:
+        need = f"reading {words(cost.bytes, 'B')} needs {words(fall.ideal, 's')} at this machine's {words(cost.bytes / fall.ideal, 'B/s')}"
+    share = words(fall.ideal / fall.measured, "%")
+    if kind in ("compute-bound", "bandwidth-bound"):
+        return f"{share} of the {took} per {what} are what physics asks for: {need}."
+    if kind == "kernel-bound":
+        extra = fall.part("slower kernels")
+        return f"Of {took} per {what}, {words(extra, 's')} are the matrix kernels' own slowness: {need} ({share}), but the library's kernels reach only {words(fall.ideal / (fall.ideal + extra), '%')} of that."
+    if kind == "overhead-bound":
+        around = fall.part("around them")
+        return f"Of {took} per {what}, {words(around, 's')} ({words(around / fall.measured, '%')}) pass around the matrix kernels; {need} ({share})."
+    if kind == "impossible":
+        return f"A {what} took {took}, but {need}: faster than the ceiling, so the ceiling is wrong."
+    return f"Of {took} per {what}, {need} ({share}); the rest could not be told apart for this model, whose fused experts cannot be run alone yet."
