@@ -1,5 +1,8 @@
-"""The live panel: reads the store a few times a second, and nothing else. It repaints only between timed blocks, since
-whoever draws on the measured cores changes the measurement."""
+"""The live panel: reads the store, and nothing else.
+
+Whoever draws on the measured cores changes the measurement. So a tick of the panel waits on the server until there is
+news, repaints only between timed blocks, and leaves the browser alone while the clock runs.
+"""
 
 import time
 
@@ -8,14 +11,17 @@ import streamlit as st
 from pages._backend import jobs, store
 from pages._live_chart import live_figures, payload
 from profiler.figures.timeline import latency_figure, memory_figure, utilisation_figure
-from profiler.record.events import Step
+from profiler.record.events import Entered, Event, Measured, Sample, Step
 from profiler.record.run import Run
 from profiler.spec.units import words
 
-EVERY = 0.3  # seconds; half of it is the mean delay from an event to the screen
+EVERY = 0.2  # seconds between the browser's questions; each waits for its answer on the server
+LOOK = 0.1  # seconds between looks at the store while waiting
+PATIENCE = 2.0  # seconds after which the time left is told anew, news or not
+INSIDE = ("prefill", "decode", "rest")  # phases that follow each other within a round: no news by themselves
 NAMES = {
     "fetch": "Getting the model", "load": "Loading the model", "ceilings": "Measuring what this machine can do", "warm-up": "Warming up",
-    "prefill": "Timing: reading the prompt", "decode": "Timing: writing tokens", "rest": "Between two rounds", "check": "Running the matrix kernels alone",
+    "prefill": "Timing", "decode": "Timing", "rest": "Timing", "check": "Running the matrix kernels alone",
 }
 
 
@@ -26,29 +32,44 @@ def live_panel(id: str) -> None:
         if st.button("Cancel", key=f"cancel_{id}", icon=":material/stop_circle:", width="stretch", help="Ends the run at once; what was measured until then is kept."):
             jobs().cancel(id)
             st.rerun()
-    with columns[0].container():
-        _progress(id)
-    _charts(id)
+    with columns[0]:
+        bar = st.empty()
+    _panel(id, bar)
 
 
 @st.fragment(run_every=EVERY)
-def _progress(id: str) -> None:
-    run = store().run(id)
+def _panel(id: str, bar) -> None:
+    """One answer: progress always, charts only between timed blocks (while the clock runs, the same picture as before)."""
+    seen = st.session_state.setdefault("live", {})
+    run = seen["run"] = _news(seen["run"]) if seen.get("id") == id else store().run(id)
     if run.done:
+        seen.clear()
         st.rerun()
     share, text = progress(run, time.time())
-    st.progress(share, text=text)
-
-
-@st.fragment(run_every=EVERY)
-def _charts(id: str) -> None:
-    """Everything in one element; while the clock runs, the same picture as before."""
-    run, memory = store().run(id), st.session_state.setdefault("live", {})
+    bar.progress(share, text=text)
     quiet = bool(run.phases and run.phases[-1].timed)
-    if memory.get("id") != id or not quiet:
+    if seen.get("id") != id or not quiet:
         stamp = max((event.at for event in run.of(Step)), default=0.0)
-        memory.update(id=id, data=payload(_figures(run), stamp))
-    live_figures(memory["data"], key="live_figures")
+        seen.update(id=id, data=payload(_figures(run), stamp))
+    live_figures(seen["data"], key="live_figures")
+
+
+def _news(run: Run) -> Run:
+    """Wait until there is something to show, or patience ends."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        newer = store().refresh(run)
+        if newer.status != run.status or any(map(_is_news, newer.events[len(run.events) :])) or time.monotonic() > end:
+            return newer
+        _ = "live" in st.session_state  # a place where Streamlit lets a click interrupt the waiting
+        time.sleep(LOOK)
+
+
+def _is_news(event: Event) -> bool:
+    """Whether an event is worth a repaint."""
+    if isinstance(event, Entered):
+        return event.name not in INSIDE
+    return not isinstance(event, Sample | Measured) and not (isinstance(event, Step) and event.name == "prefill")
 
 
 def _figures(run: Run) -> list:

@@ -1,10 +1,12 @@
 """The ceilings at the moment of the run: kept ones, scaled by what the canaries saw around it.
 
 A shared machine's bandwidth can halve within a minute while nothing seems to run on it, so a share is of the roof as it
-was then. The range of the canaries is how sure the share is.
+was then. The spread of the canaries is how sure the share is.
 """
 
 from dataclasses import dataclass
+
+import numpy as np
 
 from profiler.record.run import Run
 from profiler.spec.measurement import Measurement
@@ -17,14 +19,14 @@ PHASES = ("prefill", "decode")
 
 @dataclass(frozen=True)
 class Moment:
-    """How the roofs stood: factors on the kept ceilings, each as (lowest, middle, highest) canary."""
+    """How the roofs stood: factors on the kept ceilings, each as (lower quartile, median, upper quartile) of the canaries."""
 
     read: tuple[float, float, float]
     matmul: tuple[float, float, float]
 
     @property
     def drift(self) -> float:
-        """Range of the worse canary over its middle."""
+        """Interquartile range of the worse canary over its median."""
         return max((high - low) / middle for low, middle, high in (self.read, self.matmul))
 
 
@@ -38,7 +40,8 @@ def moment(run: Run) -> Moment | None:
 
 def _range(canary: Measurement, then: float) -> tuple[float, float, float]:
     samples = canary.samples / then
-    return float(samples.min()), canary.median / then, float(samples.max())
+    low, middle, high = np.quantile(samples, [0.25, 0.5, 0.75])
+    return float(low), float(middle), float(high)
 
 
 def cost_of(run: Run, phase: str) -> Cost:
@@ -49,7 +52,8 @@ def cost_of(run: Run, phase: str) -> Cost:
 
 
 def ideal(run: Run, phase: str, which: int = 1) -> Bound | None:
-    """What physics needs on this machine at that moment; `which` picks the lowest, middle or highest canary (0, 1, 2)."""
+    """What physics needs on this machine at that moment; `which` picks the lower quartile, median or
+    upper quartile of the canaries (0, 1, 2)."""
     now = moment(run)
     if now is None or run.ceilings is None:
         return None

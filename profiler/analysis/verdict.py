@@ -1,7 +1,7 @@
 """The verdict: one of a closed list, with its evidence in one sentence of numbers.
 
 At least 60 % of the time on a roof: that roof binds. Otherwise the larger excess names it: kernels that are slower than
-the roof, or what is around them. If the answer changes between the lowest and the highest canary, it is no answer.
+the roof, or what is around them. If the answer changes between the canaries' quartiles, it is no answer.
 """
 
 from dataclasses import dataclass
@@ -64,13 +64,13 @@ def _veto(run: Run) -> tuple[Kind, str] | None:
 
 
 def _stable(run: Run, phase: str) -> tuple[Kind, str]:
-    """The kind, if the whole range of the canaries agrees on it."""
+    """The kind, if the middle half of the canaries agrees on it."""
     kinds = [classify(fall) for which in (0, 1, 2) if (fall := waterfall(run, phase, which))]
     if len(set(kinds)) == 1:
         return kinds[1], ""
     low, high = kinds[0], kinds[-1]
     return "inconclusive", (
-        f"The machine's own speed changed during the run: by its slowest moment this is {low}, by its fastest {high}. Measure again, on a quieter machine."
+        f"The machine's own speed changed during the run: by its slower moments this is {low}, by its faster ones {high}. Measure again, on a quieter machine."
     )
 
 

@@ -8,6 +8,7 @@ import secrets
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -97,6 +98,13 @@ class Store:
         spec, status, created, source = rows[0]
         events = [EVENT.validate_json(text) for _, text in self.events(id)]
         return fold(id, RunSpec.model_validate_json(spec), status, created, events, source)
+
+    def refresh(self, run: Run) -> Run:
+        """The same run with what has come since; cheap when nothing has."""
+        status, new = self.status(run.id), self.events(run.id, after=len(run.events))
+        if status == run.status and not new:
+            return run
+        return replace(run, status=status, events=run.events + tuple(EVENT.validate_json(text) for _, text in new))
 
     def heads(self, limit: int = 200) -> list[Run]:
         """The newest runs first, without events."""
