@@ -4,13 +4,11 @@ import time
 
 import streamlit as st
 
-from profiler.catalog.machine import native_dtype, this_machine
+from profiler.catalog.machine import devices, native_dtype, this_machine
 from profiler.record.jobs import Jobs
-from profiler.record.process import Environment
-from profiler.record.run import Run
+from profiler.record.process import ROOT, Environment
+from profiler.record.run import Run, fold
 from profiler.record.store import Store, parse_export
-from profiler.record.process import ROOT
-from profiler.record.run import fold
 from profiler.spec.run import RunSpec, Setup
 
 
@@ -27,7 +25,7 @@ def store() -> Store:
 
 def default_setup() -> Setup:
     """What suits this machine: all cores, the dtype that its hardware multiplies."""
-    device = this_machine().gpus[0].device if this_machine().gpus else "cpu"
+    device = devices()[0]
     return Setup(device=device, threads=this_machine().cores, dtype=native_dtype(device))
 
 

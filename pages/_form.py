@@ -36,25 +36,62 @@ def _preset() -> None:
 def form() -> RunSpec | None:
     """The widgets; the spec they make, or None with one sentence on the page."""
     setup = default_setup()
-    st.segmented_control("Presets", list(PRESETS), key="preset", on_change=_preset, help="Fill the fields below for a typical question.", label_visibility="collapsed")
+    st.segmented_control(
+        "Presets",
+        list(PRESETS),
+        key="preset",
+        on_change=_preset,
+        help="Fill the fields below for a typical question.",
+        label_visibility="collapsed",
+    )
     columns = st.columns([3, 1.4, 1, 1.2, 1.2], vertical_alignment="bottom")
     model = columns[0].selectbox(
-        "Model", list(models.rows()), format_func=_label, key="model", bind="query-params", accept_new_options=True,
-        help="Pick one, or type: a Hugging Face id (owner/name), a folder with config.json and safetensors, a .gguf file, or random:NAME for random weights of that shape.",
+        "Model",
+        list(models.rows()),
+        format_func=_label,
+        key="model",
+        bind="query-params",
+        accept_new_options=True,
+        help="Pick one, or type: a Hugging Face id (owner/name), a folder with config.json and safetensors, a "
+        ".gguf file, or random:NAME for random weights of that shape.",
     )
     dtype = columns[1].selectbox(
-        "Number format", list(BYTES), index=list(BYTES).index(setup.dtype), key="dtype", bind="query-params",
-        help="How weights, cache and arithmetic are stored: 4 bytes a number in float32, 2 in bfloat16 and float16. Processors without 16-bit arithmetic can be slower with the smaller ones.",
+        "Number format",
+        list(BYTES),
+        index=list(BYTES).index(setup.dtype),
+        key="dtype",
+        bind="query-params",
+        help="How weights, cache and arithmetic are stored: 4 bytes a number in float32, 2 in bfloat16 and "
+        "float16. Processors without 16-bit arithmetic can be slower with the smaller ones.",
     )
-    batch = columns[2].number_input("Batch", 1, 4096, DEFAULTS["batch"], key="batch", bind="query-params", help="Sequences generated side by side.")
-    prompt = columns[3].number_input("Prompt tokens", 1, 10_000_000, DEFAULTS["prompt_tokens"], key="prompt_tokens", bind="query-params", help="Length of the text that the model reads first (prefill). A token is about ¾ of a word.")
-    new = columns[4].number_input("New tokens", 2, 1_000_000, DEFAULTS["new_tokens"], key="new_tokens", bind="query-params", help="Tokens that the model writes, one after another (decode).")
+    batch = columns[2].number_input(
+        "Batch", 1, 4096, DEFAULTS["batch"], key="batch", bind="query-params", help="Sequences generated side by side."
+    )
+    prompt = columns[3].number_input(
+        "Prompt tokens",
+        1,
+        10_000_000,
+        DEFAULTS["prompt_tokens"],
+        key="prompt_tokens",
+        bind="query-params",
+        help="Length of the text that the model reads first (prefill). A token is about ¾ of a word.",
+    )
+    new = columns[4].number_input(
+        "New tokens",
+        2,
+        1_000_000,
+        DEFAULTS["new_tokens"],
+        key="new_tokens",
+        bind="query-params",
+        help="Tokens that the model writes, one after another (decode).",
+    )
     with st.expander("More settings"):
         more = _more(setup)
     try:
         spec = RunSpec(
-            model=_resolved(model or ""), work=Generate(batch=batch, prompt_tokens=prompt, new_tokens=new, seconds=more.pop("seconds")),
-            setup=Setup(dtype=dtype, **more),
+            model=_resolved(model or ""),
+            work=Generate(batch=batch, prompt_tokens=prompt, new_tokens=new, seconds=more.pop("seconds")),
+            setup=Setup.model_validate({"dtype": dtype, **more}),
         )
         check(spec, this_machine(), available_memory())
         return spec
@@ -71,10 +108,38 @@ def _more(setup: Setup) -> dict:
     cores = this_machine().cores
     return {
         "device": columns[0].selectbox("Device", devices(), key="device", bind="query-params", help="Where the model runs."),
-        "threads": columns[1].number_input("Threads", 1, cores, setup.threads, key="threads", bind="query-params", help="Processor threads, each bound to a core of its own."),
-        "attention": columns[2].selectbox("Attention", ["sdpa", "eager"], key="attention", bind="query-params", help="sdpa: torch's fused kernel. eager: separate operators that write out all scores."),
-        "seconds": columns[3].number_input("Seconds", 1.0, 3600.0, Generate().seconds, key="seconds", bind="query-params", help="Stop adding rounds after this much timed work; fewer are taken when the median is known to 2 % before."),
-        "huge_pages": columns[4].checkbox("Huge pages", True, key="huge_pages", bind="query-params", help="Ask Linux for 2 MB memory pages: fewer address look-ups, up to half as fast again on some machines."),
+        "threads": columns[1].number_input(
+            "Threads",
+            1,
+            cores,
+            setup.threads,
+            key="threads",
+            bind="query-params",
+            help="Processor threads, each bound to a core of its own.",
+        ),
+        "attention": columns[2].selectbox(
+            "Attention",
+            ["sdpa", "eager"],
+            key="attention",
+            bind="query-params",
+            help="sdpa: torch's fused kernel. eager: separate operators that write out all scores.",
+        ),
+        "seconds": columns[3].number_input(
+            "Seconds",
+            1.0,
+            3600.0,
+            Generate().seconds,
+            key="seconds",
+            bind="query-params",
+            help="Stop adding rounds after this much timed work; fewer are taken when the median is known to 2 % before.",
+        ),
+        "huge_pages": columns[4].checkbox(
+            "Huge pages",
+            True,
+            key="huge_pages",
+            bind="query-params",
+            help="Ask Linux for 2 MB memory pages: fewer address look-ups, up to half as fast again on some machines.",
+        ),
     }
 
 

@@ -7,13 +7,14 @@ opens the page's file alone: no frame, no page config. Flipping the flag and run
 import streamlit as st
 
 try:
-    from streamlit.runtime.pages_manager import PagesManager
+    from streamlit.runtime import pages_manager
 except ImportError:  # a Streamlit without the older kind has nothing to mend
-    PagesManager = None
+    pages_manager = None  # type: ignore[assignment]
 
 
 def guard() -> None:
     """Let app.py run first when this page was opened without it."""
-    if getattr(PagesManager, "uses_pages_directory", False):
-        PagesManager.uses_pages_directory = False
+    manager = getattr(pages_manager, "PagesManager", None)
+    if manager and getattr(manager, "uses_pages_directory", False):
+        manager.uses_pages_directory = False
         st.rerun()

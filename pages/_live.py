@@ -20,8 +20,14 @@ LOOK = 0.1  # seconds between looks at the store while waiting
 PATIENCE = 2.0  # seconds after which the time left is told anew, news or not
 INSIDE = ("prefill", "decode", "rest")  # phases that follow each other within a round: no news by themselves
 NAMES = {
-    "fetch": "Getting the model", "load": "Loading the model", "ceilings": "Measuring what this machine can do", "warm-up": "Warming up",
-    "prefill": "Timing", "decode": "Timing", "rest": "Timing", "check": "Running the matrix kernels alone",
+    "fetch": "Getting the model",
+    "load": "Loading the model",
+    "ceilings": "Measuring what this machine can do",
+    "warm-up": "Warming up",
+    "prefill": "Timing",
+    "decode": "Timing",
+    "rest": "Timing",
+    "check": "Running the matrix kernels alone",
 }
 
 
@@ -29,7 +35,13 @@ def live_panel(id: str) -> None:
     """Status, progress, cancel and charts of a run that is not over."""
     columns = st.columns([5, 1], vertical_alignment="center")
     with columns[1]:
-        if st.button("Cancel", key=f"cancel_{id}", icon=":material/stop_circle:", width="stretch", help="Ends the run at once; what was measured until then is kept."):
+        if st.button(
+            "Cancel",
+            key=f"cancel_{id}",
+            icon=":material/stop_circle:",
+            width="stretch",
+            help="Ends the run at once; what was measured until then is kept.",
+        ):
             jobs().cancel(id)
             st.rerun()
     with columns[0]:
@@ -85,16 +97,25 @@ def progress(run: Run, now: float) -> tuple[float, str]:
     """Share done and a sentence."""
     if run.status == "queued":
         ahead = store().open_runs().index(run.id) if run.id in store().open_runs() else 0
-        return 0.0, f"Queued: {ahead} measurement{'s' if ahead != 1 else ''} ahead on this machine" if ahead else "Waiting for this machine to be free"
+        return (
+            0.0,
+            f"Queued: {ahead} measurement{'s' if ahead != 1 else ''} ahead on this machine"
+            if ahead
+            else "Waiting for this machine to be free",
+        )
     if not run.phases:
         return 0.02, "Starting a fresh process and loading its libraries (a few seconds)"
     phase, left = run.phases[-1], run.left(now)
     if phase.name == "fetch":
         done = next((step.done for step in reversed(run.of(Step)) if step.name == "fetch" and step.done is not None), 0.0)
-        return min(0.1 + 0.1 * done, 1.0), f"{phase.note} … {done:.0%} downloaded" if "Downloading" in phase.note else f"{phase.note} (about {left or 0:.0f} s)"
+        return min(
+            0.1 + 0.1 * done, 1.0
+        ), f"{phase.note} … {done:.0%} downloaded" if "Downloading" in phase.note else f"{phase.note} (about {left or 0:.0f} s)"
     counted = len(run.seconds("decode"))
     told = f" · {counted} tokens timed" if counted else ""
     if left is None:
         return 0.2, f"{NAMES[phase.name]} …"
     begun = run.phases[0].at
-    return min((now - begun) / max(now - begun + left, 1e-9), 1.0), f"{NAMES[phase.name]}{told} · about {words(left, 's') if left < 1 else f'{left:.0f} s'} left"
+    return min(
+        (now - begun) / max(now - begun + left, 1e-9), 1.0
+    ), f"{NAMES[phase.name]}{told} · about {words(left, 's') if left < 1 else f'{left:.0f} s'} left"

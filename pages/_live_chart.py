@@ -10,14 +10,20 @@ from profiler.record.process import ROOT
 
 CSS = ".live-figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 0.5rem; min-height: 230px }"
 ELEMENT = st.components.v2.component(
-    "live_figures", html="<div class='live-figures'></div>", css=CSS, js=(ROOT / "assets" / "live_figures.js").read_text("utf-8"), isolate_styles=False,
+    "live_figures",
+    html="<div class='live-figures'></div>",
+    css=CSS,
+    js=(ROOT / "assets" / "live_figures.js").read_text("utf-8"),
+    isolate_styles=False,
 )
 
 
 @st.cache_resource(show_spinner=False)
 def _plotly_loader():
     """Brings window.Plotly where no static chart has; 4.8 MB, once per browser session."""
-    return st.components.v2.component("plotly_loader", html="<span></span>", js=get_plotlyjs() + "\nexport default function () {}\n", isolate_styles=False)
+    return st.components.v2.component(
+        "plotly_loader", html="<span></span>", js=get_plotlyjs() + "\nexport default function () {}\n", isolate_styles=False
+    )
 
 
 def payload(figures: list[tuple[str, Figure, str]], stamp: float) -> dict:

@@ -10,21 +10,33 @@ from pages._prediction import prediction
 from pages._result import result_view
 
 guard()
-st.title("Why is this model as slow as it is, here?", anchor=False)
-st.caption("A language model reads a prompt, then writes one token after another. This page measures both on this machine, and compares them with what physics needs.")
+st.header("Why is this model as slow as it is, here?", anchor=False)
+st.caption(
+    "A language model reads a prompt, then writes one token after another. This page measures both on this "
+    "machine, and compares them with what physics needs."
+)
 
 spec = form()
 if spec:
     prediction(spec)
-pressed = st.button("Measure", type="primary", icon=":material/play_arrow:", disabled=spec is None, shortcut="Ctrl+Enter", help="Runs the model in a fresh process; takes about half a minute for a small model.")
+pressed = st.button(
+    "Measure",
+    type="primary",
+    icon=":material/play_arrow:",
+    disabled=spec is None,
+    shortcut="Ctrl+Enter",
+    help="Runs the model in a fresh process; takes about half a minute for a small model.",
+)
 if spec and (pressed or st.session_state.pop("submit", False)):
     submit(spec)
 
-st.divider()
 run = open_run(st.query_params.get("run"))
 if run is None:
     run = sample_run()
-    st.info("Nothing measured yet: below is a recorded run of a real measurement, on another machine. Press Measure for yours.", icon=":material/movie:")
+    st.info(
+        "Nothing measured yet: below is a recorded run of a real measurement, on another machine. Press Measure for yours.",
+        icon=":material/movie:",
+    )
 else:
     st.caption(f"Run {run.id} · {run.spec.title}")
 if not run.done:

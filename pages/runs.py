@@ -9,12 +9,18 @@ from pages._guard import guard
 from profiler.record.run import Run
 
 guard()
-st.title("What was measured so far?", anchor=False)
+st.header("What was measured so far?", anchor=False)
 st.caption("Every run is kept with its raw samples, so it can be read again, moved to another machine, or repeated with one command.")
 
 
 def _row(run: Run) -> dict:
-    return {"when": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.created)), "what": run.spec.title, "status": run.status, "from": run.source, "id": run.id}
+    return {
+        "when": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.created)),
+        "what": run.spec.title,
+        "status": run.status,
+        "from": run.source,
+        "id": run.id,
+    }
 
 
 def _take_in() -> None:
@@ -27,7 +33,9 @@ def _take_in() -> None:
 
 
 with st.expander("Import a run"):
-    st.file_uploader("A file made by Export", type="json", accept_multiple_files=True, key="imported", on_change=_take_in, max_upload_size=64)
+    st.file_uploader(
+        "A file made by Export", type="json", accept_multiple_files=True, key="imported", on_change=_take_in, max_upload_size=64
+    )
 if problem := st.session_state.pop("import_error", None):
     st.error(problem, icon=":material/block:")
 
@@ -37,7 +45,16 @@ if not runs:
     st.info("No runs yet.", icon=":material/info:")
     st.page_link("pages/measure.py", label="Measure the first one", icon=":material/speed:")
     st.stop()
-chosen = st.dataframe([_row(run) for run in runs], hide_index=True, width="stretch", on_select="rerun", selection_mode="single-row", selection_default={"selection": {"rows": [0]}}, key="runs_table", alt="All runs, newest first")
+chosen = st.dataframe(
+    [_row(run) for run in runs],
+    hide_index=True,
+    width="stretch",
+    on_select="rerun",
+    selection_mode="single-row",
+    selection_default={"selection": {"rows": [0]}},
+    key="runs_table",
+    alt="All runs, newest first",
+)
 rows = chosen.selection.rows
 if not rows or rows[0] >= len(runs):
     st.caption("Select a run to open, export, delete or repeat it.")
@@ -46,8 +63,12 @@ run = runs[rows[0]]
 with st.container(horizontal=True):
     if st.button("Open", type="primary", icon=":material/open_in_new:"):
         st.switch_page("pages/measure.py", query_params={"run": run.id})
-    st.download_button("Export", lambda: store().export(run.id), f"{run.id}.json", "application/json", on_click="ignore", icon=":material/download:")
-    if st.button("Delete", icon=":material/delete:", disabled=not run.done, help="Forget this run for good." if run.done else "Cancel it first."):
+    st.download_button(
+        "Export", lambda: store().export(run.id), f"{run.id}.json", "application/json", on_click="ignore", icon=":material/download:"
+    )
+    if st.button(
+        "Delete", icon=":material/delete:", disabled=not run.done, help="Forget this run for good." if run.done else "Cancel it first."
+    ):
         store().delete(run.id)
         st.rerun()
 st.code(run.spec.command, language="bash", wrap_lines=True)

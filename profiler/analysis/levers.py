@@ -38,7 +38,11 @@ def levers(run: Run, found: Verdict) -> list[Lever]:
 
 
 def _dtype(spec: RunSpec, dtype: str) -> Lever:
-    why = "Half the bytes to read per token; faster if the library has a good kernel for it." if dtype != "float32" else "Twice the bytes, but often the better kernel on a processor without 16-bit arithmetic."
+    why = (
+        "Half the bytes to read per token; faster if the library has a good kernel for it."
+        if dtype != "float32"
+        else "Twice the bytes, but often the better kernel on a processor without 16-bit arithmetic."
+    )
     return Lever(f"Measure in {dtype}", why, changed(spec, setup={"dtype": dtype}))
 
 
@@ -53,8 +57,14 @@ def _batch(run: Run) -> Lever:
 
 
 def _threads(spec: RunSpec) -> Lever:
-    return Lever("Measure with 1 thread", "If one thread is nearly as fast, the second one waits for memory or for the first.", changed(spec, setup={"threads": 1}))
+    return Lever(
+        "Measure with 1 thread",
+        "If one thread is nearly as fast, the second one waits for memory or for the first.",
+        changed(spec, setup={"threads": 1}),
+    )
 
 
 def _pages(spec: RunSpec) -> Lever:
-    return Lever("Measure without huge pages", "Shows what address translation costs on this machine.", changed(spec, setup={"huge_pages": False}))
+    return Lever(
+        "Measure without huge pages", "Shows what address translation costs on this machine.", changed(spec, setup={"huge_pages": False})
+    )

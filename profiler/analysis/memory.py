@@ -1,5 +1,6 @@
 """Where the memory went: weights and KV cache by the tensors that were there, activations by accounting, the interpreter
-by its mark before loading, and what remains of the exact peak."""
+by its mark before loading, and what remains of the exact peak.
+"""
 
 from dataclasses import dataclass
 
@@ -22,7 +23,14 @@ class Split:
 
     def parts(self) -> dict[str, float]:
         """Purpose → bytes; they sum to the peak."""
-        return {"weights": self.weights, "KV cache": self.kv, "activations": self.activations, "libraries": self.runtime, "this tool": self.own, "rest": self.rest}
+        return {
+            "weights": self.weights,
+            "KV cache": self.kv,
+            "activations": self.activations,
+            "libraries": self.runtime,
+            "this tool": self.own,
+            "rest": self.rest,
+        }
 
 
 def split(run: Run) -> Split | None:
@@ -39,4 +47,13 @@ def split(run: Run) -> Split | None:
     known = weights + kv + activations + runtime + own
     peak = max(peaks, default=None)
     source = "torch's allocator on the device" if cuda else "the system's high-water mark of this process"
-    return Split(weights, kv, activations, runtime, own, max((peak or known) - known, 0.0), peak, source if peaks else "not told by this system; the sum of the parts")
+    return Split(
+        weights,
+        kv,
+        activations,
+        runtime,
+        own,
+        max((peak or known) - known, 0.0),
+        peak,
+        source if peaks else "not told by this system; the sum of the parts",
+    )

@@ -53,7 +53,8 @@ def cost_of(run: Run, phase: str) -> Cost:
 
 def ideal(run: Run, phase: str, which: int = 1) -> Bound | None:
     """What physics needs on this machine at that moment; `which` picks the lower quartile, median or
-    upper quartile of the canaries (0, 1, 2)."""
+    upper quartile of the canaries (0, 1, 2).
+    """
     now = moment(run)
     if now is None or run.ceilings is None:
         return None

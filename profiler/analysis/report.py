@@ -13,7 +13,17 @@ from profiler.record.run import Run
 from profiler.spec.measurement import Measurement
 from profiler.spec.metrics import METRICS
 
-RAW = ("cold_prefill", "cold_decode", "load_time", "setup_time", "linear_prefill", "linear_decode", "sampling", "canary_read", "canary_matmul")
+RAW = (
+    "cold_prefill",
+    "cold_decode",
+    "load_time",
+    "setup_time",
+    "linear_prefill",
+    "linear_decode",
+    "sampling",
+    "canary_read",
+    "canary_matmul",
+)
 
 
 def metrics(run: Run) -> dict[str, Measurement]:
@@ -51,8 +61,13 @@ def growth(run: Run) -> Measurement | None:
     rounds: dict[int, list[tuple[int, float]]] = {}
     for step in run.steps("decode"):
         rounds.setdefault(step.round, []).extend(enumerate(step.seconds, step.first))
-    slopes = [float(np.polyfit(*zip(*points), 1)[0]) * 1000 for points in rounds.values() if len(points) >= 8]
+    slopes = [_slope(points) * 1000 for points in rounds.values() if len(points) >= 8]
     return Measurement(slopes) if len(slopes) >= 3 else None
+
+
+def _slope(points: list[tuple[int, float]]) -> float:
+    positions, seconds = zip(*points)
+    return float(np.polyfit(positions, seconds, 1)[0])
 
 
 def report(run: Run) -> dict[str, Any]:
@@ -103,7 +118,13 @@ def _waterfall(run: Run, phase: str) -> dict[str, Any] | None:
     fall = waterfall(run, phase)
     if fall is None:
         return None
-    return {"unit": "s", "parts": {part.name: part.seconds for part in fall.parts}, "measured": fall.measured, "binding": fall.binding, "achieved": achieved(run, phase)}
+    return {
+        "unit": "s",
+        "parts": {part.name: part.seconds for part in fall.parts},
+        "measured": fall.measured,
+        "binding": fall.binding,
+        "achieved": achieved(run, phase),
+    }
 
 
 def _verdict(run: Run, phase: str) -> dict[str, str] | None:
@@ -114,7 +135,9 @@ def _verdict(run: Run, phase: str) -> dict[str, str] | None:
 def _trust(run: Run) -> dict[str, Any]:
     now = moment(run) if run.spec.work.task == "generate" else None
     return {
-        "doubts": [{"level": doubt.level, "about": doubt.about, "sentence": doubt.sentence} for doubt in doubts(run)] if run.spec.work.task == "generate" else [],
+        "doubts": [{"level": doubt.level, "about": doubt.about, "sentence": doubt.sentence} for doubt in doubts(run)]
+        if run.spec.work.task == "generate"
+        else [],
         "foreign_cores": foreign_load(run),
         "own_cores": own_load(run),
         "drift": now.drift if now else None,

@@ -69,7 +69,11 @@ def level(run: Run, about: str = "run") -> Level | None:
 def _neighbours(run: Run):
     foreign = foreign_load(run)
     if foreign is not None and foreign > 0.15:
-        yield Doubt("alarm" if foreign > 0.5 else "doubt", "run", f"Other programs used {foreign:.2f} cores while the clock ran; close them and measure again.")
+        yield Doubt(
+            "alarm" if foreign > 0.5 else "doubt",
+            "run",
+            f"Other programs used {foreign:.2f} cores while the clock ran; close them and measure again.",
+        )
     own = own_load(run)
     if own is not None and own > 0.05:
         yield Doubt("doubt", "run", f"Watching took {own:.2f} cores while the clock ran; close other tabs that show this run.")
@@ -81,8 +85,10 @@ def _drift(run: Run):
         return
     if now.drift > 0.1:
         yield Doubt(
-            "alarm" if now.drift > 0.25 else "doubt", "share",
-            f"The machine's own speed (canaries) varied by {words(now.drift, '%')} around the run; shares of the ceilings are that uncertain.",
+            "alarm" if now.drift > 0.25 else "doubt",
+            "share",
+            f"The machine's own speed (canaries) varied by {words(now.drift, '%')} around the run; shares of "
+            f"the ceilings are that uncertain.",
         )
 
 
@@ -94,7 +100,11 @@ def _noise(run: Run):
         if len(steps) < 3:
             yield Doubt("doubt", metric, f"Only {len(steps)} samples of {phase}; the interval says little.")
         elif steps.spread > 0.1:
-            yield Doubt("alarm" if steps.spread > 0.25 else "doubt", metric, f"{phase.capitalize()} times vary by {words(steps.spread, '%')} (interquartile range over median).")
+            yield Doubt(
+                "alarm" if steps.spread > 0.25 else "doubt",
+                metric,
+                f"{phase.capitalize()} times vary by {words(steps.spread, '%')} (interquartile range over median).",
+            )
 
 
 def _throttling(run: Run):

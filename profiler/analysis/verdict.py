@@ -9,20 +9,19 @@ from typing import Literal
 
 from profiler.analysis.moment import cost_of
 from profiler.analysis.trust import foreign_load
-from profiler.analysis.waterfall import Waterfall, measured_step, waterfall
+from profiler.analysis.waterfall import Waterfall, waterfall
 from profiler.record.run import Run
 from profiler.spec.units import words
 
-Kind = Literal[
-    "compute-bound", "bandwidth-bound", "kernel-bound", "overhead-bound", "capacity-bound", "inconclusive", "impossible"
-]
+Kind = Literal["compute-bound", "bandwidth-bound", "kernel-bound", "overhead-bound", "capacity-bound", "inconclusive", "impossible"]
 ON_THE_ROOF = 0.6
 BEYOND = 1.1  # share of a roof that cannot be noise
 BUSY = 0.5  # cores of foreign work that veto a verdict
 MEANING = {
     "compute-bound": "The processor's arithmetic is the limit: fewer or smaller multiplications help, faster memory does not.",
     "bandwidth-bound": "Moving the weights and the cache from memory is the limit: fewer bytes help, more arithmetic units do not.",
-    "kernel-bound": "The library's matrix kernels are far from what the hardware can do at this shape: another dtype, library or batch helps.",
+    "kernel-bound": "The library's matrix kernels are far from what the hardware can do at this shape: another "
+    "dtype, library or batch helps.",
     "overhead-bound": "Most time passes around the matrix kernels: attention, cache handling, and the framework between operators.",
     "capacity-bound": "The machine ran out of memory and moved pages to disk: nothing else matters until it fits.",
     "inconclusive": "The measurement does not carry an answer: see why, and measure again.",
@@ -56,7 +55,10 @@ def verdict(run: Run, phase: str) -> Verdict | None:
 def _veto(run: Run) -> tuple[Kind, str] | None:
     swapped = getattr(run.ended, "facts", {}).get("swapped", 0)
     if swapped > 1 << 20:
-        return "capacity-bound", f"{words(swapped, 'B')} were swapped while the clock ran: the model and its neighbours do not fit in memory."
+        return (
+            "capacity-bound",
+            f"{words(swapped, 'B')} were swapped while the clock ran: the model and its neighbours do not fit in memory.",
+        )
     foreign = foreign_load(run)
     if foreign is not None and foreign > BUSY:
         return "inconclusive", f"Other programs used {foreign:.1f} cores while the clock ran; close them and measure again."
@@ -70,7 +72,8 @@ def _stable(run: Run, phase: str) -> tuple[Kind, str]:
         return kinds[1], ""
     low, high = kinds[0], kinds[-1]
     return "inconclusive", (
-        f"The machine's own speed changed during the run: by its slower moments this is {low}, by its faster ones {high}. Measure again, on a quieter machine."
+        f"The machine's own speed changed during the run: by its slower moments this is {low}, by its faster "
+        f"ones {high}. Measure again, on a quieter machine."
     )
 
 
@@ -88,23 +91,29 @@ def classify(fall: Waterfall) -> Kind:
 
 
 def _sentence(run: Run, fall: Waterfall, kind: Kind) -> str:
-    cost, step = cost_of(run, fall.phase), measured_step(run, fall.phase)
-    assert step is not None and run.ceilings is not None
-    took = words(step.median, "s")
+    """The evidence, in numbers."""
     what = "token" if fall.phase == "decode" else "prompt"
+    took, need, share = words(fall.measured, "s"), _need(run, fall), words(fall.ideal / fall.measured, "%")
+    kernels, around = fall.part("slower kernels") or 0.0, fall.part("around them") or 0.0
+    reached = words(fall.ideal / (fall.ideal + kernels), "%")
+    outside = f"{words(around, 's')} ({words(around / fall.measured, '%')})"
+    bound = f"{share} of the {took} per {what} are what physics asks for: {need}."
+    sentences: dict[Kind, str] = {
+        "compute-bound": bound,
+        "bandwidth-bound": bound,
+        "kernel-bound": f"Of {took} per {what}, {words(kernels, 's')} are the matrix kernels' own slowness: {need} ({share}), "
+        f"but the library's kernels reach only {reached} of that rate.",
+        "overhead-bound": f"Of {took} per {what}, {outside} pass around the matrix kernels; {need} ({share}).",
+        "impossible": f"A {what} took {took}, but {need}: faster than the ceiling, so the ceiling is wrong.",
+        "inconclusive": f"Of {took} per {what}, {need} ({share}); the rest could not be told apart for this model, "
+        "whose fused experts cannot be run alone yet.",
+    }
+    return sentences[kind]
+
+
+def _need(run: Run, fall: Waterfall) -> str:
+    """What physics needs, in words."""
+    cost, least = cost_of(run, fall.phase), words(fall.ideal, "s")
     if fall.binding == "compute":
-        need = f"the {words(cost.flops, 'FLOP')} need {words(fall.ideal, 's')} at this machine's {words(cost.flops / fall.ideal, 'FLOP/s')}"
-    else:
-        need = f"reading {words(cost.bytes, 'B')} needs {words(fall.ideal, 's')} at this machine's {words(cost.bytes / fall.ideal, 'B/s')}"
-    share = words(fall.ideal / fall.measured, "%")
-    if kind in ("compute-bound", "bandwidth-bound"):
-        return f"{share} of the {took} per {what} are what physics asks for: {need}."
-    if kind == "kernel-bound":
-        extra = fall.part("slower kernels")
-        return f"Of {took} per {what}, {words(extra, 's')} are the matrix kernels' own slowness: {need} ({share}), but the library's kernels reach only {words(fall.ideal / (fall.ideal + extra), '%')} of that."
-    if kind == "overhead-bound":
-        around = fall.part("around them")
-        return f"Of {took} per {what}, {words(around, 's')} ({words(around / fall.measured, '%')}) pass around the matrix kernels; {need} ({share})."
-    if kind == "impossible":
-        return f"A {what} took {took}, but {need}: faster than the ceiling, so the ceiling is wrong."
-    return f"Of {took} per {what}, {need} ({share}); the rest could not be told apart for this model, whose fused experts cannot be run alone yet."
+        return f"the {words(cost.flops, 'FLOP')} need {least} at this machine's {words(cost.flops / fall.ideal, 'FLOP/s')}"
+    return f"reading {words(cost.bytes, 'B')} needs {least} at this machine's {words(cost.bytes / fall.ideal, 'B/s')}"

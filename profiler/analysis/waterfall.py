@@ -65,7 +65,13 @@ def waterfall(run: Run, phase: str, which: int = 1) -> Waterfall | None:
     parts = [Part("physics needs", need.time, f"The least this machine allows: {roof}.")]
     kernels = lone_kernels(run, phase)
     if kernels is not None:
-        parts.append(Part("slower kernels", kernels - need.time, "What the linear layers take beyond that, run alone: the library's kernels are not at the roof."))
+        parts.append(
+            Part(
+                "slower kernels",
+                kernels - need.time,
+                "What the linear layers take beyond that, run alone: the library's kernels are not at the roof.",
+            )
+        )
         rest = "Attention, norms, the growing KV cache, and the framework between operators."
         parts.append(Part("around them", steps.median - kernels, rest))
     else:

@@ -63,8 +63,14 @@ def from_hf_config(config: dict[str, Any], *, name: str, reference: str, origin:
     _complete(fields, config, family)
     try:
         return ModelSpec(
-            reference=reference, name=name, origin=origin, location=location, config=config, family=family,
-            assumed=family not in FAMILIES, **fields,
+            reference=reference,
+            name=name,
+            origin=origin,
+            location=location,
+            config=config,
+            family=family,
+            assumed=family not in FAMILIES,
+            **fields,
         )
     except ValidationError as error:
         raise ValueError(f"{name}: the configuration is not plausible: {sentence(error)}") from None

@@ -21,7 +21,16 @@ KEYS = {
     "num_experts_per_tok": "expert_used_count",
     "sliding_window": "attention.sliding_window",
 }
-FAMILIES = {"llama": "llama", "mistral": "mistral", "qwen2": "qwen2", "qwen3": "qwen3", "qwen3moe": "qwen3_moe", "phi3": "phi3", "gemma2": "gemma2", "gpt2": "gpt2"}
+FAMILIES = {
+    "llama": "llama",
+    "mistral": "mistral",
+    "qwen2": "qwen2",
+    "qwen3": "qwen3",
+    "qwen3moe": "qwen3_moe",
+    "phi3": "phi3",
+    "gemma2": "gemma2",
+    "gpt2": "gpt2",
+}
 
 
 def config(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""This machine, found without torch. What a system does not tell is None, never a guess."""
+"""The machine that we are on, found without torch. What a system does not tell is None, never a guess."""
 
 import os
 import platform
@@ -9,6 +9,7 @@ import psutil
 import pynvml
 
 from profiler.spec.machine import Gpu, Hardware
+from profiler.spec.run import Dtype
 
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "avx512_fp16", "neon", "asimd", "sve", "bf16")
 CGROUP = Path("/sys/fs/cgroup")
@@ -19,8 +20,14 @@ def this_machine() -> Hardware:
     """The hardware that this process may use."""
     name, flags = _processor()
     return Hardware(
-        name=name, system=f"{platform.system()} {platform.release()} {platform.machine()}", cores=usable_cores(), memory=usable_memory(),
-        cache=_last_level_cache(), flags=flags, huge_pages=_huge_pages(), gpus=_gpus(),
+        name=name,
+        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        cores=usable_cores(),
+        memory=usable_memory(),
+        cache=_last_level_cache(),
+        flags=flags,
+        huge_pages=_huge_pages(),
+        gpus=_gpus(),
     )
 
 
@@ -30,7 +37,7 @@ def devices() -> list[str]:
     return [gpu.device for gpu in this_machine().gpus] + mps + ["cpu"]
 
 
-def native_dtype(device: str) -> str:
+def native_dtype(device: str) -> Dtype:
     """The dtype that is fast on a device: bfloat16 where the hardware multiplies it, else float32 (float16 on MPS)."""
     if device == "mps":
         return "float16"

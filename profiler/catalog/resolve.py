@@ -13,15 +13,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import (
-    EntryNotFoundError, GatedRepoError, HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError,
-)
+from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
 from profiler.catalog import gguf_header, models
 from profiler.catalog.config import from_hf_config
 from profiler.spec.model import ModelSpec
 
+HUB_PATIENCE = 10.0  # seconds
 PICKLED = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".pickle")
 
 
@@ -76,7 +75,9 @@ def _shape(path: Path, text: str) -> ModelSpec:
 def _folder(path: Path) -> ModelSpec:
     file = path / "config.json"
     if not file.is_file():
-        raise ValueError(f"The folder {path} has no config.json, so it holds no model; name the folder that holds config.json and *.safetensors.")
+        raise ValueError(
+            f"The folder {path} has no config.json, so it holds no model; name the folder that holds config.json and *.safetensors."
+        )
     if not list(path.glob("*.safetensors")):
         pickled = next((p.name for p in path.iterdir() if p.suffix.lower() in PICKLED), None)
         what = f"only pickled weights ({pickled}), which can run code when opened" if pickled else "no *.safetensors weights"
@@ -89,25 +90,32 @@ def _file(path: Path) -> ModelSpec:
     if not path.is_file():
         raise ValueError(f"There is no file {path}.")
     if path.suffix.lower() != ".gguf":
-        raise ValueError(f"{path.name} is not a model file that can be opened; name a .gguf file or a folder with config.json and *.safetensors.")
+        raise ValueError(
+            f"{path.name} is not a model file that can be opened; name a .gguf file or a folder with config.json and *.safetensors."
+        )
     whole = path.resolve()
     return from_hf_config(gguf_header.config(whole), name=whole.stem, reference=str(whole), origin="gguf", location=str(whole))
 
 
 def _hub(id: str) -> ModelSpec:
-    again = f"random:NAME measures the shape of any catalogue model without a network (`python -m profiler models`)"
+    again = "random:NAME measures the shape of any catalogue model without a network (`python -m profiler models`)"
     try:
-        file = hf_hub_download(id, "config.json")
+        file = try_to_load_from_cache(id, "config.json")
+        if not isinstance(file, str):
+            HfApi().model_info(id, timeout=HUB_PATIENCE)  # the download itself would try for half a minute to find a network
+            file = hf_hub_download(id, "config.json")
     except GatedRepoError:
         raise ValueError(f"{id} is gated: accept its licence on the hub and log in with `hf auth login`; or {again}.") from None
     except (RepositoryNotFoundError, HFValidationError):
         raise ValueError(f"The hub knows no model {id} (or it is private); check the spelling; {again}.") from None
-    except LocalEntryNotFoundError:
-        raise ValueError(f"{id} is not in the cache and the hub cannot be reached; check the network; {again}.") from None
     except EntryNotFoundError:
         raise ValueError(f"{id} has no config.json, so transformers cannot build it; name a model in the transformers format.") from None
-    except (HfHubHTTPError, OSError) as error:
-        raise ValueError(f"{id} could not be fetched from the hub ({type(error).__name__}); check the network; {again}.") from None
+    except HfHubHTTPError as error:
+        raise ValueError(f"The hub refused {id} ({type(error).__name__}); try later; {again}.") from None
+    except Exception as error:  # no connection: the class depends on the HTTP client that the hub's library happens to use
+        raise ValueError(
+            f"{id} is not in the cache and the hub cannot be reached ({type(error).__name__}); check the network; {again}."
+        ) from None
     return from_hf_config(read_config(Path(file)), name=id.split("/")[1], reference=id, origin="hub", location=id)
 
 

@@ -1,2 +1,3 @@
 """How it looks: pure functions from values to plotly figures. No fixed text, grid or trace colours beyond the one palette:
-light and dark themes both must read well."""
+light and dark themes both must read well.
+"""

@@ -14,20 +14,37 @@ def roofline_figure(ceilings: Ceilings, points: dict[str, dict[str, float]]) -> 
     ridge = ceilings.peak / ceilings.dram
     low, high = min([ridge, *intensities]) / 8, max([ridge, *intensities]) * 8
     x = np.geomspace(low, high, 60)
-    plot = figure(340, "arithmetic intensity (FLOP per byte)", "rate (FLOP/s)")
+    plot = figure(
+        380,
+        "arithmetic intensity (FLOP per byte)",
+        "rate (FLOP/s)",
+        legend={"orientation": "v", "y": 1.02, "yanchor": "bottom", "x": 0},
+        margin={"l": 64, "r": 16, "t": 84, "b": 48},
+    )
     plot.add_scatter(
-        x=x, y=np.minimum(x * ceilings.dram, ceilings.peak), mode="lines", line={"color": "#888888", "width": 2},
-        name=f"roof: {words(ceilings.dram, 'B/s')} · {words(ceilings.peak, 'FLOP/s')} ({ceilings.dtype})", hoverinfo="skip",
+        x=x,
+        y=np.minimum(x * ceilings.dram, ceilings.peak),
+        mode="lines",
+        line={"color": "#888888", "width": 2},
+        name=f"roof: {words(ceilings.dram, 'B/s')} · {words(ceilings.peak, 'FLOP/s')} ({ceilings.dtype})",
+        hoverinfo="skip",
     )
     for phase, point in points.items():
         roof = min(point["intensity"] * ceilings.dram, ceilings.peak)
         plot.add_scatter(
-            x=[point["intensity"]], y=[point["flops"]], mode="markers", name=f"{phase}: {words(point['flops'], 'FLOP/s')}, {point['flops'] / roof:.0%} of its roof",
+            x=[point["intensity"]],
+            y=[point["flops"]],
+            mode="markers",
+            name=f"{phase}: {words(point['flops'], 'FLOP/s')}, {point['flops'] / roof:.0%} of its roof",
             marker={"size": 16, "color": COLOURS[phase], "symbol": "circle" if phase == "decode" else "diamond"},
             hovertemplate=f"{phase}<br>%{{x:.3g}} FLOP/B<br>%{{y:.3s}}FLOP/s<extra></extra>",
         )
         plot.add_scatter(
-            x=[point["intensity"]] * 2, y=[point["flops"], roof], mode="lines", showlegend=False, hoverinfo="skip",
+            x=[point["intensity"]] * 2,
+            y=[point["flops"], roof],
+            mode="lines",
+            showlegend=False,
+            hoverinfo="skip",
             line={"color": COLOURS[phase], "dash": "dot", "width": 2},
         )
     plot.update_xaxes(type="log", dtick=1)

@@ -5,16 +5,31 @@ import plotly.graph_objects as go
 
 BLUE, ORANGE, GREEN, RED, PINK, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 COLOURS = {
-    "physics needs": GREEN, "slower kernels": ORANGE, "around them": RED, "kernels and framework": RED, "measured": BLUE,
-    "weights": BLUE, "KV cache": GREEN, "activations": ORANGE, "libraries": SKY, "this tool": PINK, "rest": "#999999",
-    "prefill": ORANGE, "decode": BLUE, "warm-up": SKY,
+    "physics needs": GREEN,
+    "slower kernels": ORANGE,
+    "around them": RED,
+    "kernels and framework": RED,
+    "measured": BLUE,
+    "weights": BLUE,
+    "KV cache": GREEN,
+    "activations": ORANGE,
+    "libraries": SKY,
+    "this tool": PINK,
+    "rest": "#999999",
+    "prefill": ORANGE,
+    "decode": BLUE,
+    "warm-up": SKY,
 }
 POINTS = 2000  # per trace: what a browser draws in place twice a second
 
 
 def figure(height: int, x: str, y: str, **layout) -> go.Figure:
     """An empty figure with titled axes."""
-    shared = {"height": height, "margin": {"l": 64, "r": 16, "t": 24, "b": 48}, "legend": {"orientation": "h", "y": 1.12, "x": 0}}
+    shared = {
+        "height": height,
+        "margin": {"l": 64, "r": 16, "t": 40, "b": 48},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+    }
     return go.Figure(layout=shared | {"xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}}} | layout)
 
 

@@ -7,7 +7,7 @@ from profiler.record.events import Sample
 from profiler.record.run import Run
 from profiler.spec.units import words
 
-LIVE = 230  # pixels
+LIVE = 260  # pixels
 
 
 def latency_figure(run: Run, height: int = LIVE) -> go.Figure:
@@ -17,14 +17,22 @@ def latency_figure(run: Run, height: int = LIVE) -> go.Figure:
     for name, values, first, symbol in (("warm-up", warm, 0, "circle-open"), ("decode", timed, len(warm), "circle")):
         x, y = decimate(range(first, first + len(values)), 1e3 * values)
         plot.add_scatter(
-            x=x, y=y, mode="markers", name="warm-up, not counted" if name == "warm-up" else "timed",
-            marker={"size": 5, "color": COLOURS[name], "symbol": symbol}, hovertemplate="step %{x}: %{y:.3g} ms<extra></extra>",
+            x=x,
+            y=y,
+            mode="markers",
+            name="warm-up" if name == "warm-up" else "timed",
+            marker={"size": 5, "color": COLOURS[name], "symbol": symbol},
+            hovertemplate="step %{x}: %{y:.3g} ms<extra></extra>",
         )
     if len(timed):
         median = 1e3 * run.seconds("decode").median
         plot.add_scatter(
-            x=[len(warm), len(warm) + len(timed) - 1], y=[median, median], mode="lines", name=f"median {words(median / 1e3, 's')}",
-            line={"dash": "dash", "color": ORANGE}, hoverinfo="skip",
+            x=[len(warm), len(warm) + len(timed) - 1],
+            y=[median, median],
+            mode="lines",
+            name=f"median {words(median / 1e3, 's')}",
+            line={"dash": "dash", "color": ORANGE},
+            hoverinfo="skip",
         )
     plot.update_yaxes(rangemode="tozero")
     return plot
@@ -37,7 +45,14 @@ def memory_figure(run: Run, height: int = LIVE) -> go.Figure:
         at, values = run.sampled(name)
         if values:
             x, y = decimate([moment - run.created for moment in at], [value / 1e9 for value in values])
-            plot.add_scatter(x=x, y=y, mode="lines", name=title, line={"color": colour, "shape": "hv"}, hovertemplate="%{x:.1f} s: %{y:.2f} GB<extra></extra>")
+            plot.add_scatter(
+                x=x,
+                y=y,
+                mode="lines",
+                name=title,
+                line={"color": colour, "shape": "hv"},
+                hovertemplate="%{x:.1f} s: %{y:.2f} GB<extra></extra>",
+            )
     plot.update_yaxes(rangemode="tozero")
     return plot
 
@@ -53,7 +68,9 @@ def utilisation_figure(run: Run, height: int = LIVE) -> go.Figure:
     for title, times, values, colour in rows:
         if values:
             x, y = decimate([moment - run.created for moment in times], [100 * min(value, 1) for value in values])
-            plot.add_scatter(x=x, y=y, mode="lines", name=title, line={"color": colour}, hovertemplate="%{x:.1f} s: %{y:.0f} %<extra></extra>")
+            plot.add_scatter(
+                x=x, y=y, mode="lines", name=title, line={"color": colour}, hovertemplate="%{x:.1f} s: %{y:.0f} %<extra></extra>"
+            )
     plot.update_yaxes(range=[0, 105])
     return plot
 

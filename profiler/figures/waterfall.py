@@ -20,10 +20,17 @@ def waterfall_figure(fall: Waterfall) -> go.Figure:
     plot = figure(340, "", f"time per {'token' if fall.phase == 'decode' else 'prompt'} (ms)", showlegend=False, bargap=0.35)
     plot.add_bar(
         x=[("+ " if 0 < index < len(names) - 1 else "") + name for index, name in enumerate(names)],
-        y=[1e3 * size for size in sizes], base=[1e3 * base for base in bases],
+        y=[1e3 * size for size in sizes],
+        base=[1e3 * base for base in bases],
         marker_color=[COLOURS[name] for name in names],
-        text=[f"{words(size, 's')}<br>{size / fall.measured:.0%}" if name != "measured" else words(size, "s") for name, size in zip(names, sizes)],
-        textposition="outside", cliponaxis=False, customdata=helps, hovertemplate="%{x}: %{text}<br>%{customdata}<extra></extra>",
+        text=[
+            f"{words(size, 's')}<br>{size / fall.measured:.0%}" if name != "measured" else words(size, "s")
+            for name, size in zip(names, sizes)
+        ],
+        textposition="outside",
+        cliponaxis=False,
+        customdata=helps,
+        hovertemplate="%{x}: %{text}<br>%{customdata}<extra></extra>",
     )
     plot.update_yaxes(range=[0, 1e3 * max(at, fall.measured) * 1.18])
     return plot

@@ -93,7 +93,7 @@ class Finished(Frozen):
     kind: Literal["finished"] = "finished"
     at: float
     text: str | None = None
-    facts: dict[str, float] = {}
+    facts: dict[str, float] = Field(default_factory=dict)
 
 
 class Failed(Frozen):
@@ -105,9 +105,7 @@ class Failed(Frozen):
     reason: str
 
 
-Event = Annotated[
-    Started | Entered | Step | Sample | Measured | Probed | Peak | Finished | Failed, Field(discriminator="kind")
-]
+Event = Annotated[Started | Entered | Step | Sample | Measured | Probed | Peak | Finished | Failed, Field(discriminator="kind")]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 

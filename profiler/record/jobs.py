@@ -123,7 +123,9 @@ class Jobs:
             if self.store.cancel_asked(id):
                 return self._end(id, "cancelled", "Cancelled; what was measured until then is kept.")
             if now - begun > self.time_limit:
-                return self._end(id, "failed", f"Stopped after {self.time_limit:.0f} s, the limit for one run; choose fewer tokens or a smaller model.")
+                return self._end(
+                    id, "failed", f"Stopped after {self.time_limit:.0f} s, the limit for one run; choose fewer tokens or a smaller model."
+                )
 
     def _receive(self, worker: Worker) -> tuple[list[Event], bool]:
         """All events that have come, waiting a moment for the first; and whether the pipe is closed."""

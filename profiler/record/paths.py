@@ -13,17 +13,17 @@ NAME = "need-for-speed"
 
 def data_folder() -> Path:
     """Runs and their events."""
-    return _made(_home() / "data" if _home() else platformdirs.user_data_path(NAME))
+    return _made(_home("data") or platformdirs.user_data_path(NAME))
 
 
 def cache_folder() -> Path:
     """Models fetched and converted: can be made again."""
-    return _made(_home() / "cache" if _home() else platformdirs.user_cache_path(NAME))
+    return _made(_home("cache") or platformdirs.user_cache_path(NAME))
 
 
-def _home() -> Path | None:
+def _home(part: str) -> Path | None:
     home = os.environ.get("NEED_FOR_SPEED_HOME")
-    return Path(home).expanduser() if home else None
+    return Path(home).expanduser() / part if home else None
 
 
 def _made(folder: Path) -> Path:

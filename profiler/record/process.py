@@ -57,8 +57,15 @@ class Worker:
         self.environment = environment
         self.process = subprocess.Popen(
             [sys.executable, "-m", "profiler.worker"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            cwd=ROOT, env={**os.environ, **environment.variables()}, start_new_session=True, text=True, encoding="utf-8", errors="replace",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+            env={**os.environ, **environment.variables()},
+            start_new_session=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
         )
         self.lines: SimpleQueue[str | None] = SimpleQueue()
         self.complaints: deque[str] = deque(maxlen=40)

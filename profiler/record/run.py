@@ -1,8 +1,8 @@
 """Run = fold(events): one frozen value that pages, terminal and tests read alike, live or finished."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Iterable
 
 from profiler.record.events import Entered, Event, Failed, Finished, Measured, Peak, Probed, Sample, Started, Step
 from profiler.spec.machine import Ceilings
@@ -88,8 +88,9 @@ class Run:
 
     def left(self, now: float) -> float | None:
         """Seconds still to go, by the worker's last estimate; None while it has none."""
-        told = [e for e in self.events if isinstance(e, Entered | Step) and e.left is not None]
-        return max(told[-1].left - (now - told[-1].at), 0.0) if told else None
+        told = ((e.at, e.left) for e in reversed(self.events) if isinstance(e, Entered | Step) and e.left is not None)
+        at, left = next(told, (now, None))
+        return None if left is None else max(left - (now - at), 0.0)
 
 
 def fold(id: str, spec: RunSpec, status: str, created: float, events: Iterable[Event], source: str = "app") -> Run:

@@ -51,6 +51,13 @@ def _gpu(device: str):
         return None
 
 
+SLOWED = (
+    pynvml.nvmlClocksThrottleReasonSwPowerCap
+    | pynvml.nvmlClocksThrottleReasonHwSlowdown
+    | pynvml.nvmlClocksThrottleReasonSwThermalSlowdown
+    | pynvml.nvmlClocksThrottleReasonHwThermalSlowdown
+    | pynvml.nvmlClocksThrottleReasonHwPowerBrakeSlowdown
+)
 READINGS = {
     "gpu_utilisation": lambda gpu: pynvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100,
     "gpu_memory": lambda gpu: pynvml.nvmlDeviceGetMemoryInfo(gpu).used,
@@ -59,13 +66,6 @@ READINGS = {
     "gpu_temperature": lambda gpu: pynvml.nvmlDeviceGetTemperature(gpu, pynvml.NVML_TEMPERATURE_GPU),
     "gpu_throttled": lambda gpu: pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu) & SLOWED != 0,
 }
-SLOWED = (
-    pynvml.nvmlClocksThrottleReasonSwPowerCap
-    | pynvml.nvmlClocksThrottleReasonHwSlowdown
-    | pynvml.nvmlClocksThrottleReasonSwThermalSlowdown
-    | pynvml.nvmlClocksThrottleReasonHwThermalSlowdown
-    | pynvml.nvmlClocksThrottleReasonHwPowerBrakeSlowdown
-)
 
 
 def _read_gpu(gpu) -> dict[str, float]:

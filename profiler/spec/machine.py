@@ -46,7 +46,7 @@ class Ceilings(Frozen):
     matmul: dict[str, float]  # dtype → FLOP/s
     dispatch: float = Field(gt=0)  # seconds for one tiny eager operator
     canary_matmul: float  # FLOP/s of the canary's small product at that moment: later ones are compared with it
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default_factory=dict)
     disturbed: bool = False
 
     def read_rate(self, working_set: float) -> float:

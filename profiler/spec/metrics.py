@@ -19,18 +19,40 @@ METRICS = {
     "time_to_first_token": Metric(
         "Time to first token", "s", "From handing over the prompt to having the first new token: one prefill and one sampling step."
     ),
-    "time_per_token": Metric("Time per token", "s", "Time of one decode step: from one new token to the next, for every sequence of the batch at once."),
+    "time_per_token": Metric(
+        "Time per token", "s", "Time of one decode step: from one new token to the next, for every sequence of the batch at once."
+    ),
     "decode_rate": Metric("Decode speed", "tok/s", "New tokens per second over the whole batch: batch ÷ time per token.", True),
     "prefill_rate": Metric("Prefill speed", "tok/s", "Prompt tokens processed per second over the whole batch.", True),
-    "cold_prefill": Metric("First prefill, cold", "s", "The very first prefill of the process: caches, allocator and libraries not warmed up yet. Not part of any other number."),
+    "cold_prefill": Metric(
+        "First prefill, cold",
+        "s",
+        "The very first prefill of the process: caches, allocator and libraries not warmed up yet. Not part of any other number.",
+    ),
     "cold_decode": Metric("First decode step, cold", "s", "The very first decode step of the process. Not part of any other number."),
     "jitter": Metric("Jitter between tokens", "s", "Median difference between neighbouring tokens' times."),
-    "growth": Metric("Growth with context", "s", "How much longer one decode step takes per 1,000 tokens of context, by a straight line through the steps of each round; an interval around zero means that no growth can be told."),
-    "load_time": Metric("Load time", "s", "From asking for the model to weights in memory (a first download or conversion is reported apart)."),
+    "growth": Metric(
+        "Growth with context",
+        "s",
+        "How much longer one decode step takes per 1,000 tokens of context, by a straight line through the "
+        "steps of each round; an interval around zero means that no growth can be told.",
+    ),
+    "load_time": Metric(
+        "Load time", "s", "From asking for the model to weights in memory (a first download or conversion is reported apart)."
+    ),
     "setup_time": Metric("Download and conversion", "s", "Done once per model; later runs find it in the cache."),
-    "linear_prefill": Metric("Matrix kernels in prefill", "s", "All of the model's linear layers run alone, one after another, on the prompt's shape."),
-    "linear_decode": Metric("Matrix kernels in decode", "s", "All of the model's linear layers run alone, one after another, on one token's shape."),
-    "canary_read": Metric("Read bandwidth, canary", "B/s", "A short read of memory before, between and after the rounds: what the machine could do at that moment.", True),
+    "linear_prefill": Metric(
+        "Matrix kernels in prefill", "s", "All of the model's linear layers run alone, one after another, on the prompt's shape."
+    ),
+    "linear_decode": Metric(
+        "Matrix kernels in decode", "s", "All of the model's linear layers run alone, one after another, on one token's shape."
+    ),
+    "canary_read": Metric(
+        "Read bandwidth, canary",
+        "B/s",
+        "A short read of memory before, between and after the rounds: what the machine could do at that moment.",
+        True,
+    ),
     "canary_matmul": Metric("Matrix rate, canary", "FLOP/s", "A short matrix product before, between and after the rounds.", True),
     "sampling": Metric("Choosing the token", "s", "Arg-max over the vocabulary, timed alone."),
     "cpu": Metric("Processor", "%", "Share of all cores that is busy, by anybody."),
@@ -43,6 +65,8 @@ METRICS = {
     "gpu_clock": Metric("GPU clock", "Hz", "Clock of the multiprocessors."),
     "gpu_temperature": Metric("GPU temperature", "°C", "Temperature of the die."),
     "gpu_throttled": Metric("GPU slowed down", "1", "1 while power, heat or the supply hold the clock down."),
-    "energy_per_token": Metric("Energy per token", "J", "Energy of the whole board during decode ÷ new tokens, by the driver's own counter."),
+    "energy_per_token": Metric(
+        "Energy per token", "J", "Energy of the whole board during decode ÷ new tokens, by the driver's own counter."
+    ),
     "gpu_energy": Metric("GPU energy", "J", "Energy of the whole board during decode, by the driver's own counter."),
 }

@@ -17,7 +17,7 @@ def number(value: float, digits: int = 3) -> str:
 
 def _scaled(value: float, unit: str) -> str:
     scale, prefix = next(((s, p) for s, p in _STEPS if abs(value) >= s), (1, ""))
-    return f"{number(value / scale)} {prefix}{unit}"
+    return f"{number(value / scale)} {prefix}{unit}".rstrip()
 
 
 def duration(value: float) -> str:
@@ -31,7 +31,7 @@ def duration(value: float) -> str:
 _FORMATS = {
     "s": duration,
     "B": lambda v: _scaled(v, "B") if abs(v) >= 1e3 else f"{v:.0f} B",
-    "1": lambda v: number(v),
+    "1": number,
     "%": lambda v: f"{v * 100:.0f} %" if abs(v) >= 0.1 or v == 0 else f"{v * 100:.1f} %",
     "tok/s": lambda v: f"{number(v)} tok/s",
     "°C": lambda v: f"{v:.0f} °C",

@@ -62,7 +62,9 @@ def check(spec: RunSpec, hardware: Hardware, available: float) -> None:
     if setup.device not in known or (setup.device == "mps" and not hardware.system.startswith("Darwin")):
         raise ValueError(f"This machine has no {setup.device}; it has {', '.join(['cpu', *(g.device for g in hardware.gpus)])}.")
     if setup.threads > hardware.cores:
-        raise ValueError(f"{setup.threads} threads were asked for, but this process may use {hardware.cores} cores; choose 1 to {hardware.cores}.")
+        raise ValueError(
+            f"{setup.threads} threads were asked for, but this process may use {hardware.cores} cores; choose 1 to {hardware.cores}."
+        )
     if model is None:
         return
     work = spec.generate

@@ -71,11 +71,14 @@ def _attention(m: ModelSpec, batch, tokens, context, width: int) -> Op:
     held = share * np.minimum(length, m.window or length) + (1 - share) * length
     row = 2 * m.kv_heads * m.head_dim * width
     moved = batch * row * (held - tokens * (context > 0) + tokens)
-    return Op("attention", Cost(
-        flops=4 * batch * m.heads * m.head_dim * pairs,
-        kv=moved,
-        activations=2 * batch * tokens * m.heads * m.head_dim * width,
-    ))
+    return Op(
+        "attention",
+        Cost(
+            flops=4 * batch * m.heads * m.head_dim * pairs,
+            kv=moved,
+            activations=2 * batch * tokens * m.heads * m.head_dim * width,
+        ),
+    )
 
 
 def _mlp(m: ModelSpec, rows, width: int) -> list[Op]:
@@ -88,7 +91,12 @@ def _mlp(m: ModelSpec, rows, width: int) -> list[Op]:
     chosen = rows * m.experts_per_token
     return [
         _linear("router", rows, m.hidden, m.experts, width),
-        Op("experts", Cost(2 * chosen * matrices * m.hidden * m.ffn, used * size * width, 0, moved * m.experts_per_token), m.experts * size, linear=True),
+        Op(
+            "experts",
+            Cost(2 * chosen * matrices * m.hidden * m.ffn, used * size * width, 0, moved * m.experts_per_token),
+            m.experts * size,
+            linear=True,
+        ),
     ]
 
 

@@ -7,10 +7,11 @@ sizes, because no library is best at one shape.
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import psutil
 import torch
-import torch.nn.functional as F
+from torch.nn.functional import linear
 
 from profiler.record.events import Finished, Job, Probed
 from profiler.spec.machine import Ceilings
@@ -52,7 +53,7 @@ class Canary:
         self.matrix = torch.zeros(0)
         for size in (512, 256, 128, 64):  # small enough that a slow kernel stays a canary
             self.matrix = torch.randn(size, size).to(self.device, getattr(torch, setup.dtype))
-            if best(lambda: F.linear(self.matrix, self.matrix), self.device, 0, 2) < 5e-3:
+            if best(lambda: linear(self.matrix, self.matrix), self.device, 0, 2) < 5e-3:
                 break
 
     def read(self) -> float:
@@ -65,7 +66,7 @@ class Canary:
 
     def matmul(self) -> float:
         """FLOP/s."""
-        return 2 * self.matrix.shape[0] ** 3 / best(lambda: F.linear(self.matrix, self.matrix), self.device, 0, 12)
+        return 2 * self.matrix.shape[0] ** 3 / best(lambda: linear(self.matrix, self.matrix), self.device, 0, 12)
 
     def sing(self, channel: Channel) -> None:
         """Measure and tell."""
@@ -104,11 +105,11 @@ def matmul_rate(dtype: str, device: str, budget: float) -> float:
     rate = 0.0
     for size in SIZES:
         a = torch.randn(size, size).to(device, getattr(torch, dtype))
-        for form in (lambda: a @ a, lambda: F.linear(a, a)):
-            once = best(form, device, 0, 1)
-            rate = max(rate, 2 * size**3 / once)
-            if once < budget / 4:
-                rate = max(rate, 2 * size**3 / best(form, device, budget))
+        for form in (torch.mm, linear):
+            product = partial(form, a, a)
+            once = best(product, device, 0, 1)
+            seconds = min(once, best(product, device, budget)) if once < budget / 4 else once
+            rate = max(rate, 2 * size**3 / seconds)
         if 2 * (2 * size) ** 3 / rate > budget:  # the next size would take too long
             break
     return rate
@@ -142,9 +143,17 @@ def measure(job: Job, channel: Channel, canary: Canary, quick: bool = True) -> C
     peaks[setup.dtype] = max(peaks[setup.dtype], canary_matmul)
     reads = canary.reads()
     return Ceilings(
-        device=device, threads=setup.threads, dtype=setup.dtype, at=time.time(), read=_rising(rates), copy_rate=copied,
-        matmul=peaks, dispatch=dispatch(device), canary_matmul=canary_matmul,
-        versions={"torch": torch.__version__}, disturbed=sorted(reads)[len(reads) // 2] > 1.5 * min(reads),
+        device=device,
+        threads=setup.threads,
+        dtype=setup.dtype,
+        at=time.time(),
+        read=_rising(rates),
+        copy_rate=copied,
+        matmul=peaks,
+        dispatch=dispatch(device),
+        canary_matmul=canary_matmul,
+        versions={"torch": torch.__version__},
+        disturbed=sorted(reads)[len(reads) // 2] > 1.5 * min(reads),
     )
 
 

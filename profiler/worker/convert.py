@@ -39,7 +39,9 @@ def convert(file: Path, target: Path) -> None:
                 read = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name)
                 tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
         except (ValueError, OSError, KeyError, RuntimeError, NotImplementedError, IndexError) as error:
-            raise ValueError(f"{file.name} could not be read as a model ({type(error).__name__}: {error}); fetch it again or name another file.") from error
+            raise ValueError(
+                f"{file.name} could not be read as a model ({type(error).__name__}: {error}); fetch it again or name another file."
+            ) from error
         settings = {key: value for key, value in read.config.to_dict().items() if key not in DROPPED}
         config = AutoConfig.for_model(read.config.model_type, **settings)
         plain = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
@@ -53,14 +55,18 @@ def convert(file: Path, target: Path) -> None:
 
 @contextmanager
 def reading_once():
-    """transformers opens the file anew for configuration, weights and tokenizer, and looks up the table of names for each
-    tensor; remembered, the conversion takes less than half as long."""
-    opened, named = gguf.GGUFReader, gguf.get_tensor_name_map
-    gguf.GGUFReader, gguf.get_tensor_name_map = remembered(opened), remembered(named)
+    """Transformers opens the file anew for configuration, weights and tokenizer, and looks up the table of names for each
+    tensor; remembered, the conversion takes less than half as long.
+    """
+    names = ("GGUFReader", "get_tensor_name_map")
+    plain = {name: getattr(gguf, name) for name in names}
+    for name in names:
+        setattr(gguf, name, remembered(plain[name]))
     try:
         yield
     finally:
-        gguf.GGUFReader, gguf.get_tensor_name_map = opened, named
+        for name in names:
+            setattr(gguf, name, plain[name])
 
 
 def move(made: Path, target: Path) -> None:

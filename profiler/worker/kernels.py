@@ -11,12 +11,12 @@ from profiler.spec.run import Generate
 from profiler.worker.ceilings import slices
 
 
-def linear_layers(model: PreTrainedModel) -> list[nn.Module]:
+def linear_layers(model: PreTrainedModel) -> list[nn.Linear | Conv1D]:
     """All of them, in the order of the modules."""
     return [module for module in model.modules() if isinstance(module, nn.Linear | Conv1D)]
 
 
-def fan_in(layer: nn.Module) -> int:
+def fan_in(layer: nn.Linear | Conv1D) -> int:
     """Columns of a layer's input (GPT-2's Conv1D keeps its weight transposed)."""
     return layer.weight.shape[0] if isinstance(layer, Conv1D) else layer.weight.shape[1]
 

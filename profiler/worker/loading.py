@@ -63,14 +63,18 @@ def open_model(source: str | Path, name: str, setup: Setup) -> PreTrainedModel:
     """A model with trained weights on its device. Raises ValueError for weights that are missing or damaged."""
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            source, dtype=getattr(torch, setup.dtype), attn_implementation=setup.attention, use_safetensors=True, trust_remote_code=False,
+            source,
+            dtype=getattr(torch, setup.dtype),
+            attn_implementation=setup.attention,
+            use_safetensors=True,
+            trust_remote_code=False,
         )
     except SafetensorError as error:
         raise ValueError(f"The weights of {name} are damaged or cut off ({error}); fetch the model again.") from error
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(f"{name} could not be loaded: {first}") from error
-    return own_memory(model) if setup.device == "cpu" else model.to(setup.device)
+    return own_memory(model) if setup.device == "cpu" else torch.nn.Module.to(model, setup.device)
 
 
 def own_memory(model: PreTrainedModel) -> PreTrainedModel:

@@ -1,5 +1,6 @@
 """Models with random weights: the right shape, filled fast. Speed does not depend on the values, as long as they are
-ordinary numbers (zeros and denormals can be faster or slower than what a trained model holds)."""
+ordinary numbers (zeros and denormals can be faster or slower than what a trained model holds).
+"""
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
@@ -20,7 +21,7 @@ def build(spec: ModelSpec, setup: Setup, seed: int) -> PreTrainedModel:
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ValueError(f"transformers cannot build {spec.name} ({spec.family}) from its configuration: {error}") from error
     fill(model, seed)
-    return model.to(setup.device)
+    return torch.nn.Module.to(model, setup.device)
 
 
 def fill(model: torch.nn.Module, seed: int) -> None:

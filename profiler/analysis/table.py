@@ -1,0 +1,31 @@
+"""The metrics of a run as rows of words, for the page and the terminal alike."""
+
+from profiler.analysis.report import metrics
+from profiler.record.run import Run
+from profiler.spec.measurement import Measurement
+from profiler.spec.metrics import METRICS, Metric
+from profiler.spec.units import words
+
+
+def rows(run: Run) -> list[dict[str, str]]:
+    """One row a metric: median, interval, percentiles where the samples carry them, counts, and what it means."""
+    return [_row(METRICS[name], measured) for name, measured in metrics(run).items()]
+
+
+def interval(metric: Metric, measured: Measurement) -> str:
+    """The 95 % interval of the median in words; one sample has none."""
+    low, high = (words(value, metric.unit) for value in measured.interval)
+    return f"{low} to {high}" if len(measured) > 1 else "measured once"
+
+
+def _row(metric: Metric, measured: Measurement) -> dict[str, str]:
+    return {
+        "metric": metric.title,
+        "median": words(measured.median, metric.unit),
+        "95 % interval": interval(metric, measured),
+        "p90": words(measured.percentile(90), metric.unit),
+        "p99": words(measured.percentile(99), metric.unit),
+        "samples": f"{len(measured)} ({measured.effective_count:.0f} independent)",
+        "spread": words(measured.spread, "%"),
+        "meaning": metric.help,
+    }

@@ -1,0 +1,100 @@
+"""How a run looks in a terminal: progress while it lasts, tables when it is done. Words go to standard error, results to
+standard output.
+"""
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from profiler.analysis.memory import split
+from profiler.analysis.moment import PHASES
+from profiler.analysis.table import rows
+from profiler.analysis.trust import doubts
+from profiler.analysis.verdict import verdict
+from profiler.analysis.waterfall import waterfall
+from profiler.record.jobs import Jobs
+from profiler.record.run import Run
+from profiler.spec.machine import Ceilings
+from profiler.spec.units import words
+
+OUT, ERR = Console(), Console(stderr=True)
+LOOK = 0.5  # seconds: a terminal that redraws more often takes time from the measured cores
+COLOURS = {"note": "dim", "doubt": "yellow", "alarm": "red"}
+
+
+def follow(jobs: Jobs, id: str) -> Run:
+    """Wait for the end of a run, with a progress bar where there is a terminal. Control-C cancels the run."""
+    run = jobs.store.run(id)
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"), TimeElapsedColumn()
+    try:
+        with Progress(*columns, console=ERR, transient=True, auto_refresh=False, disable=not ERR.is_terminal) as bar:
+            task = bar.add_task("waiting", total=1.0, left="")
+            while not run.done:
+                time.sleep(LOOK)
+                run = jobs.store.refresh(run)
+                _show(bar, task, run)
+    except KeyboardInterrupt:
+        jobs.cancel(id)
+        while not run.done:
+            time.sleep(LOOK / 5)
+            run = jobs.store.refresh(run)
+    return run
+
+
+def _show(bar: Progress, task, run: Run) -> None:
+    if not run.phases:
+        bar.update(task, description="queued" if run.status == "queued" else "starting", refresh=True)
+        return
+    phase, left, now = run.phases[-1], run.left(time.time()), time.time()
+    begun = run.phases[0].at
+    share = (now - begun) / max(now - begun + left, 1e-9) if left is not None else 0.0
+    what = phase.note or ("timing" if phase.name in ("prefill", "decode", "rest") else phase.name)
+    bar.update(task, description=what, completed=share, left=f"about {left:.0f} s left" if left is not None else "", refresh=True)
+
+
+def show(run: Run) -> None:
+    """A finished generate run: headline, waterfalls, doubts, command."""
+    OUT.print(f"[bold]{run.spec.title}[/bold]", highlight=False)
+    OUT.print(_metrics(run))
+    for phase in PHASES:
+        if found := verdict(run, phase):
+            OUT.print(f"[bold]{phase}: {found.kind}.[/bold] {found.sentence}", highlight=False)
+            OUT.print(_waterfall(run, phase))
+    if held := split(run):
+        parts = ", ".join(f"{name} {words(size, 'B')}" for name, size in held.parts().items())
+        OUT.print(f"[bold]Memory[/bold] {words(held.peak, 'B')} at the peak: {parts}.", highlight=False)
+    for doubt in doubts(run):
+        OUT.print(f"[{COLOURS[doubt.level]}]{doubt.level}: {doubt.sentence}[/]", highlight=False)
+    OUT.print(f"Again: [bold]{run.spec.command}[/bold]", highlight=False, soft_wrap=True)
+
+
+def _metrics(run: Run) -> Table:
+    shown = ("metric", "median", "95 % interval", "p90", "p99", "samples")
+    table = Table(*shown, box=None, header_style="dim")
+    for row in rows(run):
+        table.add_row(*(row[column] for column in shown))
+    return table
+
+
+def _waterfall(run: Run, phase: str) -> Table:
+    table, fall = Table(box=None, show_header=False), waterfall(run, phase)
+    assert fall  # a phase with a verdict has one
+    for name, seconds in [*((part.name, part.seconds) for part in fall.parts), ("measured", fall.measured)]:
+        table.add_row("  " + name, words(seconds, "s"), "█" * max(round(40 * seconds / fall.measured), 0))
+    return table
+
+
+def show_ceilings(found: Ceilings) -> None:
+    """What the machine can do."""
+    table = Table("ceiling", "reached", box=None, header_style="dim")
+    for size, rate in sorted(found.read.items()):
+        table.add_row(f"read, {words(size, 'B')} again and again", words(rate, "B/s"))
+    table.add_row("copy, read + written", words(found.copy_rate, "B/s"))
+    for dtype, rate in found.matmul.items():
+        table.add_row(f"matrix product, {dtype}", words(rate, "FLOP/s"))
+    table.add_row("one tiny operator", words(found.dispatch, "s"))
+    OUT.print(table)
+    if found.disturbed:
+        OUT.print("[yellow]The machine was busy: these are not kept.[/]")
