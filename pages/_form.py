@@ -18,6 +18,16 @@ PRESETS = {
     "Long answer": {"prompt_tokens": 32, "new_tokens": 256},
     "Many at once": {"batch": 8, "prompt_tokens": 64},
 }
+COUNTS = (("batch", "Batch", 1, 4096), ("prompt_tokens", "Prompt tokens", 1, 10_000_000), ("new_tokens", "New tokens", 2, 1_000_000))
+HELP = {
+    "model": "Pick one, or type: a Hugging Face id (owner/name), a folder with config.json and safetensors, a .gguf file, or "
+    "random:NAME for random weights of that shape.",
+    "dtype": "How weights, cache and arithmetic are stored: 4 bytes a number in float32, 2 in bfloat16 and float16. Processors "
+    "without 16-bit arithmetic can be slower with the smaller ones.",
+    "batch": "Sequences generated side by side.",
+    "prompt_tokens": "Length of the text that the model reads first (prefill). A token is about ¾ of a word.",
+    "new_tokens": "Tokens that the model writes, one after another (decode).",
+}
 DEFAULTS = {"batch": 1, "prompt_tokens": 128, "new_tokens": 32}
 
 
@@ -46,60 +56,34 @@ def form() -> RunSpec | None:
     )
     columns = st.columns([3, 1.4, 1, 1.2, 1.2], vertical_alignment="bottom")
     model = columns[0].selectbox(
-        "Model",
-        list(models.rows()),
-        format_func=_label,
-        key="model",
-        bind="query-params",
-        accept_new_options=True,
-        help="Pick one, or type: a Hugging Face id (owner/name), a folder with config.json and safetensors, a "
-        ".gguf file, or random:NAME for random weights of that shape.",
+        "Model", list(models.rows()), format_func=_label, key="model", bind="query-params", accept_new_options=True, help=HELP["model"]
     )
-    dtype = columns[1].selectbox(
-        "Number format",
-        list(BYTES),
-        index=list(BYTES).index(setup.dtype),
-        key="dtype",
-        bind="query-params",
-        help="How weights, cache and arithmetic are stored: 4 bytes a number in float32, 2 in bfloat16 and "
-        "float16. Processors without 16-bit arithmetic can be slower with the smaller ones.",
-    )
-    batch = columns[2].number_input(
-        "Batch", 1, 4096, DEFAULTS["batch"], key="batch", bind="query-params", help="Sequences generated side by side."
-    )
-    prompt = columns[3].number_input(
-        "Prompt tokens",
-        1,
-        10_000_000,
-        DEFAULTS["prompt_tokens"],
-        key="prompt_tokens",
-        bind="query-params",
-        help="Length of the text that the model reads first (prefill). A token is about ¾ of a word.",
-    )
-    new = columns[4].number_input(
-        "New tokens",
-        2,
-        1_000_000,
-        DEFAULTS["new_tokens"],
-        key="new_tokens",
-        bind="query-params",
-        help="Tokens that the model writes, one after another (decode).",
-    )
+    dtypes = list(BYTES)
+    chosen = {
+        "dtype": columns[1].selectbox(
+            "Number format", dtypes, index=dtypes.index(setup.dtype), key="dtype", bind="query-params", help=HELP["dtype"]
+        )
+    }
+    work = {
+        name: column.number_input(title, least, most, DEFAULTS[name], key=name, bind="query-params", help=HELP[name])
+        for column, (name, title, least, most) in zip(columns[2:], COUNTS)
+    }
     with st.expander("More settings"):
         more = _more(setup)
     try:
-        spec = RunSpec(
-            model=_resolved(model or ""),
-            work=Generate(batch=batch, prompt_tokens=prompt, new_tokens=new, seconds=more.pop("seconds")),
-            setup=Setup.model_validate({"dtype": dtype, **more}),
-        )
-        check(spec, this_machine(), available_memory())
-        return spec
+        return _spec(model or "", work | {"seconds": more.pop("seconds")}, chosen | more)
     except ValidationError as error:
         st.error(sentence(error), icon=":material/block:")
     except ValueError as error:
         st.error(str(error), icon=":material/block:")
     return None
+
+
+def _spec(model: str, work: dict, setup: dict) -> RunSpec:
+    """The checked spec. Raises ValueError, ValidationError among them."""
+    spec = RunSpec(model=_resolved(model), work=Generate.model_validate(work), setup=Setup.model_validate(setup))
+    check(spec, this_machine(), available_memory())
+    return spec
 
 
 def _more(setup: Setup) -> dict:
@@ -119,10 +103,10 @@ def _more(setup: Setup) -> dict:
         ),
         "attention": columns[2].selectbox(
             "Attention",
-            ["sdpa", "eager"],
+            ["auto", "sdpa", "eager"],
             key="attention",
             bind="query-params",
-            help="sdpa: torch's fused kernel. eager: separate operators that write out all scores.",
+            help="auto: what transformers has best for the model. sdpa: torch's fused kernel. eager: separate operators that write out all scores.",
         ),
         "seconds": columns[3].number_input(
             "Seconds",

@@ -4,6 +4,7 @@ import streamlit as st
 
 from pages._backend import ago, jobs
 from profiler.catalog.machine import available_memory, this_machine
+from profiler.spec.machine import Ceilings
 from profiler.spec.run import RunSpec
 from profiler.spec.units import words
 from profiler.theory.memory import Memory, capacity, predict_memory
@@ -14,64 +15,49 @@ from profiler.theory.step import step_cost
 def prediction(spec: RunSpec) -> None:
     """Four figures, each with where it comes from."""
     assert spec.model
-    work, known = spec.generate, jobs().ceilings(spec)
-    costs = step_cost(spec.model, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.dtype)
-    memory, room = predict_memory(spec), capacity(this_machine(), spec.setup.device, available_memory())
-    bounds = predict(spec, known) if known else {}
+    known = jobs().ceilings(spec)
     origin = f"on ceilings measured here {ago(known.at)}" if known else "time follows from the first run's ceilings"
-    assumed = " Layout assumed to be Llama's, for this family is not known." if spec.model.assumed else ""
+    assumed = " Its family is not known, so the layout of Llama is assumed." if spec.model.assumed else ""
     st.markdown(
-        "##### Predicted, before measuring", help=f"From counting operations and bytes (exact for known families) and {origin}.{assumed}"
+        "##### Predicted, before measuring",
+        help=f"From counting operations and bytes (exact for known families), and {origin}.{assumed}",
     )
-    columns = st.columns(4)
-    columns[0].metric(
-        "Fits in memory",
-        words(memory.total, "B"),
-        f"of {words(room, 'B')} free",
-        delta_color="off",
-        delta_arrow="off",
-        border=True,
-        help=_purposes(memory),
-    )
-    columns[1].metric(
-        "Read per token",
-        words(costs["decode"].bytes, "B"),
-        f"{words(costs['decode'].weights, 'B')} of it weights",
-        delta_color="off",
-        delta_arrow="off",
-        border=True,
-        help="Every decode step must read all weights it uses and the KV cache so far. Exact count.",
-    )
-    columns[2].metric(
-        "Arithmetic for the prompt",
-        words(costs["prefill"].flops, "FLOP"),
-        f"{words(costs['decode'].flops, 'FLOP')} per decode step",
-        delta_color="off",
-        delta_arrow="off",
-        border=True,
-        help="Floating-point operations, a multiply and an add counted as two; causal attention; logits of the last position only.",
-    )
-    if bounds:
-        columns[3].metric(
-            "Time per token, at least",
-            words(bounds["decode"].time, "s"),
-            f"first token: {words(bounds['prefill'].time, 's')}",
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
-            help=f"No software can be faster on this machine: the {bounds['decode'].binding} roof, {origin}. "
-            f"What it really takes is what Measure finds out.",
-        )
-    else:
-        columns[3].metric(
-            "Time per token, at least",
-            "–",
-            "after the first run",
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
-            help="The first measurement takes about 3 s to find this machine's ceilings; from then on this figure comes at once.",
-        )
+    for column, (title, value, beside, meaning) in zip(st.columns(4), [*_counts(spec), _time(spec, known, origin)]):
+        column.metric(title, value, beside, delta_color="off", delta_arrow="off", border=True, help=meaning)
+
+
+def _counts(spec: RunSpec) -> list[tuple[str, str, str, str]]:
+    """(title, value, beside it, meaning) of what can be counted without any measurement."""
+    assert spec.model
+    work, memory = spec.generate, predict_memory(spec)
+    costs = step_cost(spec.model, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.dtype)
+    room = capacity(this_machine(), spec.setup.device, available_memory())
+    return [
+        ("Fits in memory", words(memory.total, "B"), f"of {words(room, 'B')} free", _purposes(memory)),
+        (
+            "Read per token",
+            words(costs["decode"].bytes, "B"),
+            f"{words(costs['decode'].weights, 'B')} of it weights",
+            "Every decode step must read all weights it uses, and the KV cache so far. Exact count.",
+        ),
+        (
+            "Arithmetic for the prompt",
+            words(costs["prefill"].flops, "FLOP"),
+            f"{words(costs['decode'].flops, 'FLOP')} per decode step",
+            "Floating-point operations, a multiply and an add counted as two; causal attention; logits of the last position only.",
+        ),
+    ]
+
+
+def _time(spec: RunSpec, known: Ceilings | None, origin: str) -> tuple[str, str, str, str]:
+    """The least time that the ceilings allow; a dash before any were measured."""
+    title = "Time per token, at least"
+    if known is None:
+        why = "The first measurement takes about 3 s to find this machine's ceilings; from then on this figure comes at once."
+        return title, "–", "after the first run", why
+    bounds = predict(spec, known)
+    meaning = f"No software can be faster on this machine: the {bounds['decode'].binding} roof, {origin}. Measure finds out what it takes."
+    return title, words(bounds["decode"].time, "s"), f"first token: {words(bounds['prefill'].time, 's')}", meaning
 
 
 def _purposes(memory: Memory) -> str:

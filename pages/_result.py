@@ -82,7 +82,7 @@ def _headline(run: Run) -> None:
         )
     name, colour, icon = BADGES[doubted[0].level if doubted else None]
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.badge(f"Trust: {name}", color=colour, icon=icon)  # type: ignore[arg-type] - a literal in the table above
+        st.markdown(f":{colour}-badge[{icon} Trust: {name}]")
         st.caption(doubted[0].sentence if doubted else "Steady, undisturbed, enough samples.")
 
 

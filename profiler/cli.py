@@ -48,7 +48,7 @@ def run(
     dtype: Dtype = None,
     threads: Threads = None,
     device: Device = None,
-    attention: Annotated[str, typer.Option(help="sdpa or eager.")] = "sdpa",
+    attention: Annotated[str, typer.Option(help="auto (what transformers has best for the model), sdpa or eager.")] = "auto",
     huge_pages: Annotated[bool, typer.Option(help="Ask Linux for 2 MB pages.")] = True,
     seconds: Annotated[float, typer.Option(help="Stop adding rounds after this much timed work.")] = Generate().seconds,
     seed: Annotated[int, typer.Option(help="Of random weights and prompts.")] = 0,

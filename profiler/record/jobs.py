@@ -13,6 +13,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
 from profiler.record.events import EVENT, Event, Failed, Finished, Job, Probed
 from profiler.record.paths import cache_folder
@@ -135,9 +136,11 @@ class Jobs:
             while line is not None:
                 events.append(EVENT.validate_json(line))
                 line = worker.next_line(0)
-            return events, True
         except Empty:
             return events, False
+        except ValidationError:  # the worker died in the middle of a line
+            pass
+        return events, True
 
     def _commit(self, id: str, spec: RunSpec, events: list[Event]) -> None:
         if not events:

@@ -20,6 +20,7 @@ from profiler.record.events import Job
 from profiler.spec.run import RunSpec
 
 ROOT = Path(__file__).resolve().parents[2]
+MODULE = "profiler.worker"
 READY = "ready"
 
 
@@ -56,7 +57,7 @@ class Worker:
     def __init__(self, environment: Environment):
         self.environment = environment
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "profiler.worker"],
+            [sys.executable, "-m", MODULE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

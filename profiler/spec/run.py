@@ -45,7 +45,7 @@ class Setup(Frozen):
     device: str = Field(default="cpu", pattern=r"^(cpu|mps|cuda:\d+)$")
     threads: int = Field(default=1, ge=1, le=4096)
     dtype: Dtype = "float32"
-    attention: Literal["sdpa", "eager"] = "sdpa"
+    attention: Literal["auto", "sdpa", "eager"] = "auto"
     huge_pages: bool = True
 
 
@@ -94,7 +94,7 @@ class RunSpec(Frozen):
         work = self.work
         words += ["run", self.model.reference, "--prompt-tokens", str(work.prompt_tokens)]
         words += ["--new-tokens", str(work.new_tokens), "--batch", str(work.batch), "--dtype", setup.dtype, *place]
-        if setup.attention != "sdpa":
+        if setup.attention != Setup().attention:
             words += ["--attention", setup.attention]
         if not setup.huge_pages:
             words += ["--no-huge-pages"]

@@ -28,7 +28,8 @@ WARM_TOKENS = 64
 ROUNDS = 3  # at least
 LEAST = 2.0  # seconds of timed work, at least
 BLOCK = 2.5  # seconds after which a timed block ends, so that slow models show life
-REST = 0.3  # seconds between blocks: time to repaint
+REST = 0.3  # seconds: time to repaint
+BETWEEN_RESTS = 1.0  # seconds of work before the next rest, at least
 OVERTIME = 3.0  # a model so slow that one round takes this many times the limit gets no further ones
 
 
@@ -115,11 +116,11 @@ class Session:
         self.canary.sing(self.channel)
         with quiet():
             round = 0
+            self.rested = time.perf_counter()
             while not self._enough(round):
                 self._round(round)
-                self.channel.enter("rest", left=self._left(round + 1))
-                self.canary.sing(self.channel)
                 round += 1
+                self._rest(round)
 
     def _round(self, round: int) -> None:
         """One prefill and all new tokens."""
@@ -136,6 +137,8 @@ class Session:
             seconds = self.decoding.timed_steps(count)
             self._tell(round, self.work.prompt_tokens + before - 1, seconds)
             before += count
+            if before < self.work.new_tokens:
+                self._rest(round)
         self._mark("decode")
         if energy is not None and (spent := joules(self.device)) is not None:
             self.channel.measured("gpu_energy", spent - energy)
@@ -145,19 +148,26 @@ class Session:
         return max(1, int(BLOCK / self.decode_guess))
 
     def _tell(self, round: int, first: int, seconds: list[float]) -> None:
-        """Send a block's times, then leave the processor to whoever draws them."""
+        """Send a block's times."""
         self.timed += sum(seconds)
         self.decode += seconds
         left = self._left(round)
         self.channel.emit(Step(at=time.time(), name="decode", seconds=tuple(seconds), round=round, first=first, left=left))
-        self.channel.enter("rest", left=left)
+
+    def _rest(self, round: int) -> None:
+        """Now and then: leave the processor to whoever draws, then let the canaries sing. Short rounds go without."""
+        if time.perf_counter() - self.rested < BETWEEN_RESTS:
+            return
+        self.channel.enter("rest", left=self._left(round))
         time.sleep(REST)
+        self.canary.sing(self.channel)
+        self.rested = time.perf_counter()
 
     def _enough(self, round: int) -> bool:
         limit = self.work.seconds
         if self.timed > OVERTIME * limit:
             return round > 0
-        if round < ROUNDS or self.timed < LEAST:
+        if round < ROUNDS or self.timed < min(LEAST, limit):
             return False
         return self.timed >= limit or imprecision(self.decode) <= PRECISE
 

@@ -65,7 +65,7 @@ def open_model(source: str | Path, name: str, setup: Setup) -> PreTrainedModel:
         model = AutoModelForCausalLM.from_pretrained(
             source,
             dtype=getattr(torch, setup.dtype),
-            attn_implementation=setup.attention,
+            attn_implementation=shapes.attention(setup),
             use_safetensors=True,
             trust_remote_code=False,
         )

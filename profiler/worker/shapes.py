@@ -12,14 +12,21 @@ from profiler.spec.run import Setup
 BLOCK = 1 << 20  # elements of the pattern that every matrix repeats
 
 
+def attention(setup: Setup) -> str | None:
+    """What transformers is asked for; None leaves the choice to it, since not every model has every implementation."""
+    return None if setup.attention == "auto" else setup.attention
+
+
 def build(spec: ModelSpec, setup: Setup, seed: int) -> PreTrainedModel:
     """A model of this shape on the device. Raises ValueError for a configuration that transformers cannot build."""
     try:
         config = AutoConfig.for_model(**spec.config)
         with no_init_weights():
-            model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, setup.dtype), attn_implementation=setup.attention)
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise ValueError(f"transformers cannot build {spec.name} ({spec.family}) from its configuration: {error}") from error
+            model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, setup.dtype), attn_implementation=attention(setup))
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(f"transformers cannot build {spec.name} ({spec.family}) this way: {first}") from error
+    model.tie_weights()  # part of the initialisation that was left out
     fill(model, seed)
     return torch.nn.Module.to(model, setup.device)
 

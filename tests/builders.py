@@ -1,0 +1,85 @@
+"""Hand-made runs with exact numbers: time is an argument."""
+
+from profiler.catalog.models import rows
+from profiler.record.events import Entered, Failed, Finished, Measured, Peak, Probed, Sample, Started, Step
+from profiler.record.run import Run, fold
+from profiler.spec.machine import Ceilings, Hardware
+from profiler.spec.run import Generate, RunSpec, Setup
+
+MACHINE = Hardware(name="Test CPU", system="Linux", cores=2, memory=16_000_000_000, cache=32 << 20)
+SPEC = RunSpec(model=rows()["smollm2-135m"].spec(), work=Generate(prompt_tokens=128, new_tokens=32), setup=Setup(threads=2))
+
+
+def ceilings(read=30e9, peak=150e9, **changes) -> Ceilings:
+    held = {
+        "device": "cpu",
+        "threads": 2,
+        "dtype": "float32",
+        "at": 0.0,
+        "read": {8 << 20: 4 * read, 128 << 20: read},
+        "copy_rate": read,
+        "matmul": {"float32": peak},
+        "dispatch": 5e-6,
+        "canary_matmul": peak,
+    }
+    return Ceilings(**(held | changes))
+
+
+def generate_run(
+    decode=(0.05,) * 96,
+    prefill=(0.4,) * 3,
+    linear_decode=0.03,
+    linear_prefill=0.3,
+    canary=(30e9,) * 4,
+    product=150e9,
+    foreign=0.0,
+    facts=None,
+    spec=SPEC,
+    status="finished",
+    roofs=None,
+) -> Run:
+    """A finished run of SmolLM2-135M: three rounds of equal length, the clock running from second 10 to 40."""
+    per_round = len(decode) // len(prefill)
+    events: list = [
+        Started(at=0, hardware=MACHINE, versions={"torch": "test"}, warm=True),
+        Entered(at=0, name="load"),
+        Measured(at=1, name="load_time", samples=(1.0,)),
+        Probed(at=2, ceilings=roofs or ceilings(), kept=True),
+        Entered(at=2, name="warm-up"),
+        Step(at=3, name="warm-up", seconds=(0.09, 0.07), first=128),
+    ]
+    for round, seconds in enumerate(prefill):
+        at = 10 + 10 * round
+        steps = tuple(decode[round * per_round : (round + 1) * per_round])
+        events += [
+            Measured(at=at, name="canary_read", samples=(canary[round],)),
+            Measured(at=at, name="canary_matmul", samples=(product,)),
+            Entered(at=at, name="prefill", timed=True),
+            Step(at=at + 1, name="prefill", seconds=(seconds,), round=round),
+            Entered(at=at + 1, name="decode", timed=True),
+            Sample(at=at + 5, values={"rss": 1.2e9, "cpu": 1.0, "foreign": foreign, "own": 0.01}, cores=(1.0, 1.0)),
+            Step(at=at + 9, name="decode", seconds=steps, round=round, first=128),
+            Entered(at=at + 9, name="rest"),
+        ]
+    events += [
+        Measured(at=41, name="canary_read", samples=(canary[-1],)),
+        Measured(at=41, name="canary_matmul", samples=(product,)),
+        Measured(at=41, name="linear_decode", samples=(linear_decode,)),
+        Measured(at=41, name="linear_prefill", samples=(linear_prefill,)),
+        Peak(at=42, name="start", marks={"rss": 0.4e9, "rss_peak": 0.4e9}),
+        Peak(at=42, name="prefill", marks={"rss": 1.1e9, "rss_peak": 1.2e9}),
+        Peak(at=42, name="decode", marks={"rss": 1.1e9, "rss_peak": 1.1e9}),
+    ]
+    told = {
+        "steady": 1.0,
+        "interrupted": 3.0,
+        "swapped": 0.0,
+        "weight_bytes": 538_060_032.0,
+        "kv_bytes": 7e6,
+        "canary_bytes": 134e6,
+        "linear_covered": 1.0,
+    }
+    last = (
+        Finished(at=43, text="Paris.", facts=told | (facts or {})) if status == "finished" else Failed(at=43, status=status, reason="why")
+    )
+    return fold("run", spec, status, 0.0, [*events, last])
