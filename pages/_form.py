@@ -10,7 +10,9 @@ from profiler.catalog.resolve import resolve
 from profiler.spec.frozen import sentence
 from profiler.spec.model import ModelSpec
 from profiler.spec.run import BYTES, Generate, RunSpec, Setup
+from profiler.spec.units import words
 from profiler.theory.memory import check
+from profiler.theory.step import parameters
 
 PRESETS = {
     "Quick look": {},
@@ -56,7 +58,7 @@ def form() -> RunSpec | None:
     )
     columns = st.columns([3, 1.4, 1, 1.2, 1.2], vertical_alignment="bottom")
     model = columns[0].selectbox(
-        "Model", list(models.rows()), format_func=_label, key="model", bind="query-params", accept_new_options=True, help=HELP["model"]
+        "Model", list(models.rows()), key="model", bind="query-params", accept_new_options=True, help=HELP["model"]
     )
     dtypes = list(BYTES)
     chosen = {
@@ -71,7 +73,9 @@ def form() -> RunSpec | None:
     with st.expander("More settings"):
         more = _more(setup)
     try:
-        return _spec(model or "", work | {"seconds": more.pop("seconds")}, chosen | more)
+        spec = _spec(model or "", work | {"seconds": more.pop("seconds")}, chosen | more)
+        st.caption(_about(spec.model))
+        return spec
     except ValidationError as error:
         st.error(sentence(error), icon=":material/block:")
     except ValueError as error:
@@ -106,7 +110,7 @@ def _more(setup: Setup) -> dict:
             ["auto", "sdpa", "eager"],
             key="attention",
             bind="query-params",
-            help="auto: what transformers has best for the model. sdpa: torch's fused kernel. eager: separate operators that write out all scores.",
+            help="auto: what transformers has best. sdpa: torch's fused kernel. eager: operators that write out all scores.",
         ),
         "seconds": columns[3].number_input(
             "Seconds",
@@ -132,11 +136,12 @@ def _resolved(text: str) -> ModelSpec:
     return resolve(text)
 
 
-def _label(text: str) -> str:
-    row = models.rows().get(text)
-    if row is None:
-        return text
-    return f"{row.name} · {row.parameters / 1e9:.2g} B · {'real weights' if row.origin != 'random' else 'random weights'}"
+def _about(model: ModelSpec | None) -> str:
+    """One line about the chosen model."""
+    assert model
+    weights = "trained weights" if model.trained else "random weights (speed does not depend on their values)"
+    kind = f"{model.experts} experts, {model.experts_per_token} at a time" if model.moe else "dense"
+    return f"{model.name} · {words(parameters(model), '')} parameters · {kind} · {weights} · up to {model.context:,} tokens"
 
 
 def submit(spec: RunSpec) -> None:

@@ -39,12 +39,12 @@ def result_view(run: Run) -> None:
     phase = st.segmented_control(
         "Phase",
         list(PHASE_NAMES),
-        format_func=lambda phase: PHASE_NAMES[phase],
         default="decode",
         required=True,
         key="phase",
         bind="query-params",
         label_visibility="collapsed",
+        help="decode: writing new tokens, one after another. prefill: reading the whole prompt at once.",
     )
     found, fall = verdict(run, phase), waterfall(run, phase)
     if found is None or fall is None:

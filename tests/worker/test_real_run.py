@@ -9,9 +9,9 @@ import pytest
 from profiler.record.process import ROOT
 
 
-def profiler(*words, **more):
+def profiler(*words):
     return subprocess.run(
-        [sys.executable, "-m", "profiler", *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=240, **more
+        [sys.executable, "-m", "profiler", *map(str, words)], check=False, cwd=ROOT, capture_output=True, text=True, timeout=240
     )
 
 

@@ -1,0 +1,160 @@
+"""Every page, empty and full, without a browser."""
+
+import json
+
+import pytest
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import AppTest
+
+from profiler.record.process import ROOT
+from profiler.record.store import Store
+from tests.builders import SPEC, generate_run
+
+
+@pytest.fixture
+def app(tmp_path, monkeypatch):
+    """The app with a store of its own and no spare worker."""
+    import streamlit as st
+
+    monkeypatch.setenv("NEED_FOR_SPEED_HOME", str(tmp_path))
+    monkeypatch.setattr("profiler.record.jobs.Jobs.warm", lambda *args: None)
+    made = PagesManager.__init__
+
+    def with_app_py(self, *args, **more):  # AppTest makes a new one for each run, as if each were a fresh server's first
+        made(self, *args, **more)
+        PagesManager.uses_pages_directory = False
+
+    monkeypatch.setattr(PagesManager, "__init__", with_app_py)
+    st.cache_resource.clear()
+    return AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+
+
+def kept(tmp_path, status="finished") -> str:
+    store = Store()
+    id = store.add(SPEC)
+    store.append(id, list(generate_run(status=status).events))
+    store.set_status(id, status)
+    return id
+
+
+def alts(at) -> list[str]:
+    return [chart.proto.alt for chart in at.get("plotly_chart")]
+
+
+def test_a_first_visit_shows_a_prediction_and_a_recorded_run(app):
+    """No empty box: four predicted figures, one primary button, a real sample labelled as such."""
+    at = app.run()
+
+    assert not at.exception
+    assert [metric.label for metric in at.metric][:3] == ["Fits in memory", "Read per token", "Arithmetic for the prompt"]
+    assert "recorded" in at.info[0].value
+    assert any(alt.startswith("Waterfall of decode") for alt in alts(at))
+
+
+def test_a_run_is_shown_by_its_link(app, tmp_path):
+    """?run=… opens that run: headline, waterfall, verdict, every figure with an alternative text."""
+    app.query_params["run"] = kept(tmp_path)
+    at = app.run()
+
+    assert not at.exception
+    assert "20.0 tok/s" in [metric.value for metric in at.metric]
+    assert all(alts(at))
+    assert any("limited by" in header.value or "loses" in header.value for header in at.subheader)
+
+
+def test_the_phase_can_be_switched(app, tmp_path):
+    """Prefill has a waterfall of its own."""
+    app.query_params["run"] = kept(tmp_path)
+    app.query_params["phase"] = "prefill"
+
+    assert any(alt.startswith("Waterfall of prefill") for alt in alts(app.run()))
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled", "interrupted"])
+def test_a_run_without_result_says_why(app, tmp_path, status):
+    """The reason, not an empty page."""
+    app.query_params["run"] = kept(tmp_path, status)
+    at = app.run()
+
+    assert not at.exception
+    assert at.error[0].value == "why"
+
+
+def test_an_unknown_run_is_said_to_be_gone(app):
+    """A stale link leads to a sentence and the sample."""
+    app.query_params["run"] = "nothing"
+    at = app.run()
+
+    assert "no run nothing" in at.warning[0].value
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"model": "nosuchmodel"}, "nosuchmodel"),
+        ({"model": "llama-3.1-8b", "batch": "4000"}, "GB"),
+        ({"prompt_tokens": "9000"}, "8192"),
+        ({"model": "weights.bin"}, "pickled"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_the_button_is_off(app, params, said):
+    """What is wrong is said before anything runs, and nothing can be started."""
+    for key, value in params.items():
+        app.query_params[key] = value
+    at = app.run()
+
+    assert not at.exception
+    assert said in at.error[0].value
+    assert next(button for button in at.button if button.label == "Measure").disabled
+
+
+def test_a_preset_fills_the_form(app):
+    """Many at once: batch 8."""
+    at = app.run()
+    at.get("button_group")[0].set_value("Many at once").run()
+
+    assert not at.exception
+    assert at.number_input(key="batch").value == 8
+
+
+def test_measure_queues_the_spec_of_the_form(app, monkeypatch):
+    """The run is in the store and its id in the address."""
+    monkeypatch.setattr("profiler.record.jobs.Jobs._turn", lambda *args: None)
+    at = app.run()
+    next(button for button in at.button if button.label == "Measure").click().run()
+
+    (run,) = Store().heads()
+    assert not at.exception
+    assert at.query_params["run"] in (run.id, [run.id])  # a list before Streamlit 1.66
+    assert run.spec.model == SPEC.model
+    assert any(button.label == "Cancel" for button in at.button)
+
+
+def test_the_runs_page_is_empty_at_first(app):
+    """It says so, and leads to Measure."""
+    at = app.run().switch_page("pages/runs.py").run()
+
+    assert not at.exception
+    assert "No runs yet" in at.info[0].value
+
+
+def test_the_runs_page_lists_and_repeats(app, tmp_path):
+    """The newest run is chosen: its command can be copied, it can be opened, exported and deleted."""
+    kept(tmp_path)
+    at = app.run().switch_page("pages/runs.py").run()
+
+    assert not at.exception
+    assert at.code[0].value == SPEC.command
+    assert {"Open", "Delete"} <= {button.label for button in at.button}
+    next(button for button in at.button if button.label == "Delete").click().run()
+    assert Store().heads() == []
+
+
+def test_the_recorded_sample_is_a_real_export():
+    """assets/sample-run.json is a finished run with ceilings, made by the program itself."""
+    from profiler.record.store import parse_export
+
+    read = parse_export((ROOT / "assets" / "sample-run.json").read_bytes())
+
+    assert read.status == "finished"
+    assert {"ceilings", "measured", "step", "finished"} <= {event["kind"] for event in json.loads(read.model_dump_json())["events"]}
