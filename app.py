@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-st.set_page_config(page_title="Need for Speed", page_icon=":material/speed:", layout="wide")
+st.set_page_config(page_title="Need for Speed", page_icon="assets/logo.svg", layout="wide")
 # Streamlit's own "running" animation redraws all the time while a page waits for news; on the measured cores that costs.
 st.html("<style>[data-testid='stStatusWidget'] { display: none }</style>")
 page = st.navigation(

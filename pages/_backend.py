@@ -9,7 +9,7 @@ from profiler.record.jobs import Jobs
 from profiler.record.process import ROOT, Environment
 from profiler.record.run import Run, fold
 from profiler.record.store import Store, parse_export
-from profiler.spec.run import RunSpec, Setup
+from profiler.spec.run import Generate, RunSpec, Setup
 
 
 @st.cache_resource(show_spinner=False)
@@ -34,10 +34,15 @@ def warm_up() -> None:
     jobs().warm(Environment.of(RunSpec.model_construct(model=None, setup=default_setup())))
 
 
-def open_run(id: str | None) -> Run | None:
-    """The run of that id; None, with a sentence on the page, when there is none."""
+def shown_run(id: str | None) -> Run | None:
+    """The run of that id, else the newest one; None when there is none at all.
+
+    An id that leads nowhere is told on the page.
+    """
     if not id:
-        return None
+        heads = (run for run in store().heads(20) if isinstance(run.spec.work, Generate))
+        newest = next(heads, None)
+        return store().run(newest.id) if newest else None
     try:
         return store().run(id)
     except KeyError:

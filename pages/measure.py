@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages._backend import open_run, sample_run, warm_up
+from pages._backend import sample_run, shown_run, warm_up
 from pages._form import form, submit
 from pages._guard import guard
 from pages._live import live_panel
@@ -30,7 +30,7 @@ pressed = st.button(
 if spec and (pressed or st.session_state.pop("submit", False)):
     submit(spec)
 
-run = open_run(st.query_params.get("run"))
+run = shown_run(st.query_params.get("run"))
 if run is None:
     run = sample_run()
     st.info(

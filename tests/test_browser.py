@@ -20,7 +20,7 @@ from profiler.record.store import Store
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 LONG = {"batch": 1024, "prompt_tokens": 256, "new_tokens": 240}  # minutes, if nobody ends it
-HARMLESS = ("ERR_NAME_NOT_RESOLVED", "/_stcore/health", "/_stcore/host-config", "404")  # Streamlit's probing of its base path
+HARMLESS = ("/_stcore/health", "/_stcore/host-config", "404")  # Streamlit's probing of its base path
 
 pytestmark = pytest.mark.browser
 if CHROMIUM is None and os.environ.get("CI") != "true":
