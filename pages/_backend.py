@@ -30,8 +30,8 @@ def default_setup() -> Setup:
 
 
 def warm_up() -> None:
-    """Have a worker ready before somebody presses Measure; called when the page is drawn."""
-    jobs().warm(Environment.of(RunSpec.model_construct(model=None, setup=default_setup())))
+    """Have a worker ready before somebody presses Measure; it starts once the browser has had time to draw the page."""
+    jobs().warm(Environment.of(RunSpec.model_construct(model=None, setup=default_setup())), delay=3.0)
 
 
 def shown_run(id: str | None) -> Run | None:

@@ -16,9 +16,9 @@ from profiler.record.run import Run
 from profiler.spec.units import words
 
 EVERY = 0.2  # seconds between the browser's questions; each waits for its answer on the server
-LOOK = 0.1  # seconds between looks at the store while waiting
+LOOK = 0.07  # seconds between looks at the store while waiting
 PATIENCE = 2.0  # seconds after which the time left is told anew, news or not
-INSIDE = ("prefill", "decode", "rest")  # phases that follow each other within a round: no news by themselves
+INSIDE = ("prefill", "decode")  # phases within a round: their news is told in the rest after it
 NAMES = {
     "fetch": "Getting the model",
     "load": "Loading the model",
@@ -79,9 +79,9 @@ def _news(run: Run) -> Run:
 
 def _is_news(event: Event) -> bool:
     """Whether an event is worth a repaint."""
-    if isinstance(event, Entered):
+    if isinstance(event, Entered | Step):
         return event.name not in INSIDE
-    return not isinstance(event, Sample | Measured) and not (isinstance(event, Step) and event.name == "prefill")
+    return not isinstance(event, Sample | Measured)
 
 
 def _figures(run: Run) -> list:

@@ -55,10 +55,14 @@ class Jobs:
         if self.store.status(id) == "queued":
             self._end(id, "cancelled", "Cancelled before it began.")
 
-    def warm(self, environment: Environment) -> None:
-        """From now on keep a spare worker; a new one starts here only when nothing is being measured."""
-        self.keep_spare = True
-        if not self.store.open_runs() and not (self.spare and self.spare.usable):
+    def warm(self, environment: Environment, delay: float = 0.0) -> None:
+        """From now on keep a spare worker; the first one starts after `delay` seconds, if nothing is measured then."""
+        if not self.keep_spare:
+            self.keep_spare = True
+            threading.Timer(delay, self._start_spare, [environment]).start()
+
+    def _start_spare(self, environment: Environment) -> None:
+        if not self.store.open_runs():
             self.spare = Worker(environment)
 
     def _serve(self) -> None:

@@ -130,8 +130,8 @@ def test_a_run_that_takes_too_long_is_ended(jobs):
 def test_a_spare_worker_is_used_and_replaced(jobs):
     """The warm worker takes the next run of its environment, and a new one is made ready after it."""
     jobs.warm(Environment.of(SPEC))
+    until(lambda: jobs.spare and jobs.spare.ready.is_set())
     spare = jobs.spare
-    until(spare.ready.is_set)
     run = ended(jobs, jobs.submit(spec("finish")))
 
     assert run.started.warm
