@@ -64,11 +64,12 @@ def test_streamlit_is_only_in_the_pages():
 
 
 def test_no_import_hides_in_a_function():
-    """Every import stands at the top of its file, or in a `try` beside it."""
+    """Every import stands at the top of its file; a heavy optional one may not, and says so beside it."""
     for file in SOURCES:
-        tree = ast.parse(file.read_text("utf-8"))
-        inside = [node for function in ast.walk(tree) if isinstance(function, ast.FunctionDef) for node in ast.walk(function)]
-        assert not [node for node in inside if isinstance(node, ast.Import | ast.ImportFrom)], file
+        text = file.read_text("utf-8")
+        functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+        inside = [node for function in functions for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom)]
+        assert not [node for node in inside if "# heavy:" not in text.splitlines()[node.lineno - 1]], file
 
 
 def test_files_and_functions_stay_small():
