@@ -9,7 +9,7 @@ from profiler.analysis.memory import split
 from profiler.analysis.moment import PHASES
 from profiler.analysis.report import achieved, phases, report
 from profiler.analysis.table import rows
-from profiler.analysis.trust import doubts, foreign_load, overhead, own_load
+from profiler.analysis.trust import core_loads, doubts, foreign_load, missing, overhead, own_load
 from profiler.figures.memory import split_figure
 from profiler.figures.roofline import roofline_figure
 from profiler.figures.timeline import cores_figure, latency_figure, memory_figure, utilisation_figure
@@ -98,6 +98,8 @@ def _trust(run: Run) -> None:
             "Other programs while the clock ran": f"{foreign:.2f} cores" if foreign is not None else "not sampled",
             "This tool's own watching": f"{own:.2f} cores" if own is not None else "not sampled",
             "Everything else ÷ measured work": f"{extra:.2f}" if extra is not None else "–",
+            "Busy share of each core": ", ".join(words(share, "%") for share in core_loads(run)) or "not sampled",
+            "Not told by this system": "; ".join(missing(run)) or "nothing",
             "Worker was warm": "yes" if started and started.warm else "no",
             "Seconds by phase": ", ".join(f"{name} {seconds:.1f}" for name, seconds in spent.items()),
             "Involuntary context switches": f"{getattr(run.ended, 'facts', {}).get('interrupted', 0):.0f}",

@@ -23,6 +23,7 @@ NAMES = {
     "fetch": "Getting the model",
     "load": "Loading the model",
     "ceilings": "Measuring what this machine can do",
+    "settle": "Waiting for a quiet machine",
     "warm-up": "Warming up",
     "prefill": "Timing",
     "decode": "Timing",

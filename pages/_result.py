@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from pages._details import details
+from pages._details import ICONS, details
 from pages._form import apply
 from profiler.analysis.levers import levers
 from profiler.analysis.report import metrics
 from profiler.analysis.table import interval
-from profiler.analysis.trust import doubts
+from profiler.analysis.trust import doubts, level
 from profiler.analysis.verdict import Verdict, verdict
 from profiler.analysis.waterfall import waterfall
 from profiler.figures.waterfall import waterfall_figure
@@ -71,7 +71,7 @@ def _headline(run: Run) -> None:
             continue
         measured, metric = found[name], METRICS[name]
         column.metric(
-            metric.title,
+            f"{metric.title} {ICONS.get(level(run, name) or '', '')}",
             words(measured.median, metric.unit),
             interval(metric, measured),
             delta_color="off",

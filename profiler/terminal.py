@@ -11,7 +11,7 @@ from rich.table import Table
 from profiler.analysis.memory import split
 from profiler.analysis.moment import PHASES
 from profiler.analysis.table import rows
-from profiler.analysis.trust import doubts
+from profiler.analysis.trust import doubts, overhead, own_load
 from profiler.analysis.verdict import verdict
 from profiler.analysis.waterfall import waterfall
 from profiler.record.jobs import Jobs
@@ -67,6 +67,9 @@ def show(run: Run) -> None:
         OUT.print(f"[bold]Memory[/bold] {words(held.peak, 'B')} at the peak: {parts}.", highlight=False)
     for doubt in doubts(run):
         OUT.print(f"[{COLOURS[doubt.level]}]{doubt.level}: {doubt.sentence}[/]", highlight=False)
+    extra, own = overhead(run), own_load(run)
+    if extra is not None and own is not None:
+        OUT.print(f"Everything else took {extra:.2f} times the measured work; watching used {own:.3f} cores.", highlight=False)
     OUT.print(f"Again: [bold]{run.spec.command}[/bold]", highlight=False, soft_wrap=True)
 
 

@@ -15,6 +15,7 @@ from profiler.theory.predict import Bound, bound
 from profiler.theory.step import step_cost
 
 PHASES = ("prefill", "decode")
+LOWER, MEDIAN, UPPER = range(3)  # quartiles of the canaries
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,9 @@ def cost_of(run: Run, phase: str) -> Cost:
     return step_cost(run.spec.model, work.batch, work.prompt_tokens, work.new_tokens, run.spec.setup.dtype)[phase]
 
 
-def ideal(run: Run, phase: str, which: int = 1) -> Bound | None:
-    """What physics needs on this machine at that moment; `which` picks the lower quartile, median or
-    upper quartile of the canaries (0, 1, 2).
-    """
+def ideal(run: Run, phase: str, quartile: int = MEDIAN) -> Bound | None:
+    """What physics needs on this machine at that moment, by one quartile of the canaries."""
     now = moment(run)
     if now is None or run.ceilings is None:
         return None
-    return bound(cost_of(run, phase), run.ceilings, peak=now.matmul[which], read=now.read[which])
+    return bound(cost_of(run, phase), run.ceilings, peak=now.matmul[quartile], read=now.read[quartile])

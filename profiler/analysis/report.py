@@ -6,7 +6,7 @@ import numpy as np
 
 from profiler.analysis.memory import split
 from profiler.analysis.moment import PHASES, cost_of, moment
-from profiler.analysis.trust import doubts, foreign_load, overhead, own_load
+from profiler.analysis.trust import core_loads, doubts, foreign_load, missing, overhead, own_load
 from profiler.analysis.verdict import verdict
 from profiler.analysis.waterfall import measured_step, waterfall
 from profiler.record.run import Run
@@ -140,6 +140,8 @@ def _trust(run: Run) -> dict[str, Any]:
         else [],
         "foreign_cores": foreign_load(run),
         "own_cores": own_load(run),
+        "core_loads": core_loads(run),
+        "missing": missing(run),
         "drift": now.drift if now else None,
         "overhead": overhead(run),
         "warm_worker": run.started.warm if run.started else None,

@@ -10,11 +10,13 @@ import numpy as np
 
 from profiler.analysis.moment import moment
 from profiler.analysis.waterfall import measured_step
+from profiler.record.events import Sample
 from profiler.record.run import Run
 from profiler.spec.units import words
 
 Level = Literal["note", "doubt", "alarm"]
 WORST = ("note", "doubt", "alarm")
+ROOTS = {"decode_rate": "time_per_token", "jitter": "time_per_token", "prefill_rate": "time_to_first_token"}  # computed from these
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,23 @@ def _while_timed(run: Run, name: str) -> float | None:
     return float(np.mean(inside)) if inside else None
 
 
+def core_loads(run: Run) -> list[float]:
+    """Busy share of each core while the clock ran, on average."""
+    spans = timed_spans(run)
+    inside = [sample.cores for sample in run.of(Sample) if any(begin < sample.at <= end for begin, end in spans)]
+    return [float(share) for share in np.mean(inside, axis=0)] if inside else []
+
+
+def missing(run: Run) -> list[str]:
+    """Readings that this system does not give, by name."""
+    names = {
+        "exact memory peak (only Linux resets its mark)": "rss_peak" in run.peak("start"),
+        "size of the last-level cache": bool(run.started and run.started.hardware.cache),
+        "energy, power and temperature (no NVIDIA device in use)": bool(run.sampled("gpu_power")[1]),
+    }
+    return [name for name, there in names.items() if not there]
+
+
 def overhead(run: Run) -> float | None:
     """Time of everything else ÷ time of the measured work; a first download is not counted, nor the libraries' import."""
     timed = sum(end - begin for begin, end in timed_spans(run))
@@ -62,7 +81,7 @@ def doubts(run: Run) -> list[Doubt]:
 
 def level(run: Run, about: str = "run") -> Level | None:
     """The worst level of what concerns one metric; None when there is nothing to doubt."""
-    levels = [doubt.level for doubt in doubts(run) if doubt.about in ("run", about)]
+    levels = [doubt.level for doubt in doubts(run) if doubt.about in ("run", ROOTS.get(about, about))]
     return max(levels, key=WORST.index, default=None)
 
 

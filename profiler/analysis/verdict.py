@@ -7,7 +7,7 @@ the roof, or what is around them. If the answer changes between the canaries' qu
 from dataclasses import dataclass
 from typing import Literal
 
-from profiler.analysis.moment import cost_of
+from profiler.analysis.moment import LOWER, MEDIAN, UPPER, cost_of
 from profiler.analysis.trust import foreign_load
 from profiler.analysis.waterfall import Waterfall, waterfall
 from profiler.record.run import Run
@@ -67,7 +67,7 @@ def _veto(run: Run) -> tuple[Kind, str] | None:
 
 def _stable(run: Run, phase: str) -> tuple[Kind, str]:
     """The kind, if the middle half of the canaries agrees on it."""
-    kinds = [classify(fall) for which in (0, 1, 2) if (fall := waterfall(run, phase, which))]
+    kinds = [classify(fall) for quartile in (LOWER, MEDIAN, UPPER) if (fall := waterfall(run, phase, quartile))]
     if len(set(kinds)) == 1:
         return kinds[1], ""
     low, high = kinds[0], kinds[-1]

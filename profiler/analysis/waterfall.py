@@ -8,7 +8,7 @@ the growing cache and the framework. The parts sum to the measured median exactl
 
 from dataclasses import dataclass
 
-from profiler.analysis.moment import ideal
+from profiler.analysis.moment import MEDIAN, ideal
 from profiler.record.run import Run
 from profiler.spec.measurement import Measurement
 
@@ -56,9 +56,9 @@ def lone_kernels(run: Run, phase: str) -> float | None:
     return alone.median if alone and facts.get("linear_covered", 0) >= COVERED else None
 
 
-def waterfall(run: Run, phase: str, which: int = 1) -> Waterfall | None:
-    """The waterfall of `phase`; None before its numbers are there. `which` as in `ideal`."""
-    steps, need = measured_step(run, phase), ideal(run, phase, which)
+def waterfall(run: Run, phase: str, quartile: int = MEDIAN) -> Waterfall | None:
+    """The waterfall of `phase`; None before its numbers are there."""
+    steps, need = measured_step(run, phase), ideal(run, phase, quartile)
     if steps is None or need is None:
         return None
     roof = "arithmetic at the measured peak rate" if need.binding == "compute" else "moving the bytes at the measured bandwidth"

@@ -13,7 +13,7 @@ from profiler.spec.machine import Ceilings, Hardware
 from profiler.spec.run import RunSpec
 
 VERSION = 1
-Phase = Literal["fetch", "load", "ceilings", "warm-up", "check", "prefill", "decode", "rest"]
+Phase = Literal["fetch", "load", "ceilings", "warm-up", "check", "settle", "prefill", "decode", "rest"]
 
 
 class Started(Frozen):

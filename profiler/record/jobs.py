@@ -59,7 +59,9 @@ class Jobs:
         """From now on keep a spare worker; the first one starts after `delay` seconds, if nothing is measured then."""
         if not self.keep_spare:
             self.keep_spare = True
-            threading.Timer(delay, self._start_spare, [environment]).start()
+            timer = threading.Timer(delay, self._start_spare, [environment])
+            timer.daemon = True
+            timer.start()
 
     def _start_spare(self, environment: Environment) -> None:
         if not self.store.open_runs():

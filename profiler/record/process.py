@@ -21,6 +21,7 @@ from profiler.spec.run import RunSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = "profiler.worker"
+KILLED = 9  # SIGKILL, which Windows does not name
 READY = "ready"
 
 
@@ -117,7 +118,7 @@ class Worker:
     def fate(self, held: float, memory: float) -> str:
         """Why a worker ended without a result, in one sentence; `held` and `memory` are its and the machine's bytes."""
         code = self.process.wait(10)
-        if code == -signal.SIGKILL:
+        if code == -KILLED:
             return (
                 f"The measuring process was killed from outside while it held {held / 1e9:.1f} of {memory / 1e9:.1f} GB of memory: "
                 "usually the system does that when memory runs out. Choose a smaller model, batch or prompt."

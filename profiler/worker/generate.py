@@ -23,6 +23,9 @@ from profiler.worker.loading import load
 from profiler.worker.prompt import prompt_ids
 from profiler.worker.steady import PRECISE, WINDOW, imprecision, steady
 
+GLANCE = 0.3  # seconds of looking at the machine's load
+NEIGHBOURS = 0.15  # cores of other programs that are worth waiting for
+PATIENCE = 5.0  # seconds of waiting, at most
 WARM_UP = 3.0  # seconds, at most
 WARM_TOKENS = 64
 ROUNDS = 3  # at least
@@ -58,6 +61,7 @@ class Session:
         self.canary = ceilings.Canary(self.job.spec.setup, self.job.hardware.cache)
         self._ceilings()
         self.decoding = Decoding(self.model, prompt_ids(self.work, self.model.config.get_text_config().vocab_size, tokenizer), self.device)
+        self._settle()
         settled = self._warm_up()
         before = psutil.Process().num_ctx_switches(), psutil.swap_memory()
         self._rounds()
@@ -90,6 +94,13 @@ class Session:
         self.channel.enter("ceilings")
         found = ceilings.measure(self.job, self.channel, self.canary)
         self.channel.emit(Probed(at=time.time(), ceilings=found, kept=False))
+
+    def _settle(self) -> None:
+        """Wait for a quiet machine, but not for ever: this process idles, so whatever runs now is somebody else."""
+        self.channel.enter("settle", left=WARM_UP + self.work.seconds)
+        end = time.perf_counter() + PATIENCE
+        while psutil.cpu_percent(GLANCE) / 100 * (psutil.cpu_count() or 1) > NEIGHBOURS and time.perf_counter() < end:
+            pass
 
     def _warm_up(self) -> bool:
         """Cold times first, told apart; then steps until they are steady. Whether they became so."""

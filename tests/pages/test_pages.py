@@ -17,7 +17,7 @@ def app(tmp_path, monkeypatch):
     import streamlit as st
 
     monkeypatch.setenv("NEED_FOR_SPEED_HOME", str(tmp_path))
-    monkeypatch.setattr("profiler.record.jobs.Jobs.warm", lambda *args: None)
+    monkeypatch.setattr("profiler.record.jobs.Jobs.warm", lambda *args, **more: None)
     made = PagesManager.__init__
 
     def with_app_py(self, *args, **more):  # AppTest makes a new one for each run, as if each were a fresh server's first
