@@ -61,5 +61,9 @@ class Ceilings(Frozen):
 
     @property
     def peak(self) -> float:
-        """FLOP/s of a large matrix product in this dtype."""
-        return self.matmul[self.dtype]
+        """FLOP/s of a large matrix product in this dtype.
+
+        A narrow number can always be widened and multiplied in float32, so a library that is slower than that has slow
+        kernels, not a low roof.
+        """
+        return max(self.matmul[self.dtype], self.matmul.get("float32", 0.0))

@@ -21,6 +21,7 @@ from profiler.worker.device import Marks, synchronize
 
 FLOOR = 128 << 20  # bytes: the least buffer that is called main memory
 DTYPES = ("float32", "bfloat16", "float16")
+CANARY = 512  # rows and columns of the canary's product, in float32 whatever the run's dtype: it watches the clock
 SIZES = (256, 512, 1024, 2048, 4096)
 
 
@@ -50,11 +51,7 @@ class Canary:
     def __init__(self, setup: Setup, cache: int | None):
         self.device = setup.device
         self.buffer = torch.ones(main_memory_size(setup.device, cache) // 4, device=setup.device)
-        self.matrix = torch.zeros(0)
-        for size in (512, 256, 128, 64):  # small enough that a slow kernel stays a canary
-            self.matrix = torch.randn(size, size).to(self.device, getattr(torch, setup.dtype))
-            if best(lambda: linear(self.matrix, self.matrix), self.device, 0, 2) < 5e-3:
-                break
+        self.matrix = torch.randn(CANARY, CANARY, device=setup.device)
 
     def read(self) -> float:
         """Bytes/s."""
@@ -66,7 +63,7 @@ class Canary:
 
     def matmul(self) -> float:
         """FLOP/s."""
-        return 2 * self.matrix.shape[0] ** 3 / best(lambda: linear(self.matrix, self.matrix), self.device, 0, 12)
+        return 2 * CANARY**3 / best(lambda: linear(self.matrix, self.matrix), self.device, 0, 12)
 
     def sing(self, channel: Channel) -> None:
         """Measure and tell."""
@@ -133,14 +130,14 @@ def measure(job: Job, channel: Channel, canary: Canary, quick: bool = True) -> C
     sizes = {cache_size(device, cache), main_memory_size(device, cache)}
     if not quick:
         sizes |= {size for power in range(15, 40) if (size := 1 << power) < max(sizes)}
-    dtypes = [setup.dtype] if quick else [dtype for dtype in DTYPES if device != "mps" or dtype != "bfloat16"]
+    dtypes = sorted({setup.dtype, "float32"}) if quick else [dtype for dtype in DTYPES if device != "mps" or dtype != "bfloat16"]
     rates = {}
     for size in sorted(sizes):
         rates[size] = read_rate(size, device, budget)
     copied = copy_rate(max(sizes), device, budget)
     peaks = {dtype: matmul_rate(dtype, device, budget) for dtype in dtypes}
     canary_matmul = max(canary.matmul() for _ in range(4))
-    peaks[setup.dtype] = max(peaks[setup.dtype], canary_matmul)
+    peaks["float32"] = max(peaks["float32"], canary_matmul)
     reads = canary.reads()
     return Ceilings(
         device=device,

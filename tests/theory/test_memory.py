@@ -79,3 +79,12 @@ def test_a_small_working_set_is_read_from_the_cache():
 def test_prediction_has_both_phases():
     """Prefill and decode each have a bound."""
     assert set(predict(SPEC, ceilings())) == {"prefill", "decode"}
+
+
+def test_a_narrow_format_is_never_below_float32s_roof():
+    """Naive bfloat16 kernels do not lower the roof: the numbers could be widened and multiplied in float32."""
+    slow = ceilings(dtype="bfloat16", matmul={"bfloat16": 1e9, "float32": 150e9})
+    fast = ceilings(dtype="bfloat16", matmul={"bfloat16": 400e9, "float32": 150e9})
+
+    assert slow.peak == 150e9
+    assert fast.peak == 400e9
