@@ -10,7 +10,7 @@ from rich.table import Table
 
 from profiler.analysis.memory import split
 from profiler.analysis.moment import PHASES
-from profiler.analysis.table import rows
+from profiler.analysis.table import MODEL, rows
 from profiler.analysis.trust import doubts, overhead, own_load
 from profiler.analysis.verdict import verdict
 from profiler.analysis.waterfall import waterfall
@@ -76,7 +76,7 @@ def show(run: Run) -> None:
 def _metrics(run: Run) -> Table:
     shown = ("metric", "median", "95 % interval", "p90", "p99", "samples")
     table = Table(*shown, box=None, header_style="dim")
-    for row in rows(run):
+    for row in rows(run, MODEL):
         table.add_row(*(row[column] for column in shown))
     return table
 

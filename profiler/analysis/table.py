@@ -6,10 +6,17 @@ from profiler.spec.measurement import Measurement
 from profiler.spec.metrics import METRICS, Metric
 from profiler.spec.units import words
 
+# of the model itself; the others are about the machine and the tool
+MODEL = (
+    "time_to_first_token", "prefill_rate", "time_per_token", "decode_rate", "jitter", "growth", "energy_per_token",
+    "cold_prefill", "cold_decode", "load_time", "setup_time",
+)  # fmt: skip
 
-def rows(run: Run) -> list[dict[str, str]]:
+
+def rows(run: Run, names: tuple[str, ...] | None = None) -> list[dict[str, str]]:
     """One row a metric: median, interval, percentiles where the samples carry them, counts, and what it means."""
-    return [_row(METRICS[name], measured) for name, measured in metrics(run).items()]
+    found = metrics(run)
+    return [_row(METRICS[name], found[name]) for name in names or found if name in found]
 
 
 def interval(metric: Metric, measured: Measurement) -> str:
@@ -25,7 +32,8 @@ def _row(metric: Metric, measured: Measurement) -> dict[str, str]:
         "95 % interval": interval(metric, measured),
         "p90": words(measured.percentile(90), metric.unit),
         "p99": words(measured.percentile(99), metric.unit),
-        "samples": f"{len(measured)} ({measured.effective_count:.0f} independent)",
+        "samples": str(len(measured)),
+        "independent": f"{measured.effective_count:.0f}",
         "spread": words(measured.spread, "%"),
         "meaning": metric.help,
     }
