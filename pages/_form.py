@@ -33,12 +33,22 @@ HELP = {
 DEFAULTS = {"batch": 1, "prompt_tokens": 128, "new_tokens": 32}
 
 
+def values(spec: RunSpec) -> dict:
+    """What the form's widgets hold for a spec, by key; the same names stand in the address."""
+    if spec.model is None:
+        return {}
+    work = spec.generate.model_dump(include=set(DEFAULTS) | {"seconds"})
+    return {"model": spec.model.reference, **work, **spec.setup.model_dump()}
+
+
+def link(spec: RunSpec) -> dict[str, str]:
+    """The query of an address that fills the form with a spec."""
+    return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in values(spec).items()}
+
+
 def apply(spec: RunSpec) -> None:
     """Fill the form with a spec; call it from a callback, before the widgets are drawn."""
-    assert spec.model
-    values = {"model": spec.model.reference, **spec.generate.model_dump(include=set(DEFAULTS) | {"seconds"})}
-    values |= spec.setup.model_dump(include={"dtype", "device", "threads", "attention", "huge_pages"})
-    st.session_state.update(values)
+    st.session_state.update(values(spec))
 
 
 def _preset() -> None:

@@ -5,6 +5,7 @@ import time
 import streamlit as st
 
 from pages._backend import store
+from pages._form import link
 from pages._guard import guard
 from profiler.record.run import Run
 
@@ -62,7 +63,7 @@ if not rows or rows[0] >= len(runs):
 run = runs[rows[0]]
 with st.container(horizontal=True):
     if st.button("Open", type="primary", icon=":material/open_in_new:"):
-        st.switch_page("pages/measure.py", query_params={"run": run.id})
+        st.switch_page("pages/measure.py", query_params={"run": run.id, **link(run.spec)})
     st.download_button(
         "Export", lambda: store().export(run.id), f"{run.id}.json", "application/json", on_click="ignore", icon=":material/download:"
     )
