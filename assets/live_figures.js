@@ -14,6 +14,7 @@ function themed(root, figure) {
     colorway: cssToken(root, '--st-chart-categorical-colors', '#0072B2').split(','),
     font: { color: cssToken(root, '--st-text-color', '#444444'), family: cssToken(root, '--st-font', 'sans-serif'), size: 12 },
     ...figure.layout,
+    autosize: true,
     uirevision: figure.id,
     xaxis: { ...axis, ...figure.layout.xaxis },
     yaxis: { ...axis, ...figure.layout.yaxis },
@@ -43,6 +44,7 @@ function draw(state, root) {
   for (const figure of state.data.figures) {
     const element = plotFor(state, root, figure);
     element.drawn = window.Plotly.react(element, figure.data, themed(root, figure), { responsive: true, displaylogo: false });
+    if (element._fullLayout && element._fullLayout.width > element.clientWidth) window.Plotly.Plots.resize(element);
   }
   const wanted = new Set(state.data.figures.map((figure) => figure.id));
   for (const [id, element] of state.plots) {
@@ -58,7 +60,12 @@ function draw(state, root) {
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector('.live-figures');
   let state = mounted.get(parentElement);
-  if (!state) mounted.set(parentElement, (state = { plots: new Map(), waited: 0 }));
+  if (!state) {
+    mounted.set(parentElement, (state = { plots: new Map(), waited: 0 }));
+    // the first draw may come before the columns have their width
+    state.watcher = new ResizeObserver(() => state.plots.forEach((plot) => window.Plotly && plot._fullLayout && window.Plotly.Plots.resize(plot)));
+    state.watcher.observe(root);
+  }
   state.data = data; // the newest wins, also while waiting for Plotly
   if (window.Plotly) {
     draw(state, root);
@@ -74,6 +81,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
   return () => {
     clearInterval(state.timer);
+    state.watcher.disconnect();
     state.plots.forEach(remove);
     mounted.delete(parentElement);
   };

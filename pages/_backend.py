@@ -11,6 +11,8 @@ from profiler.record.run import Run, fold
 from profiler.record.store import Store, parse_export
 from profiler.spec.run import Generate, RunSpec, Setup
 
+OPEN_FIRST = ("running", "queued", "finished")
+
 
 @st.cache_resource(show_spinner=False)
 def jobs() -> Jobs:
@@ -35,13 +37,13 @@ def warm_up() -> None:
 
 
 def shown_run(id: str | None) -> Run | None:
-    """The run of that id, else the newest one; None when there is none at all.
+    """The run of that id, else the one under way, else the newest result; None when there is none.
 
     An id that leads nowhere is told on the page.
     """
     if not id:
-        heads = (run for run in store().heads(20) if isinstance(run.spec.work, Generate))
-        newest = next(heads, None)
+        heads = [run for run in store().heads(50) if isinstance(run.spec.work, Generate)]
+        newest = next((run for status in OPEN_FIRST for run in heads if run.status == status), None)
         return store().run(newest.id) if newest else None
     try:
         return store().run(id)

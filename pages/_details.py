@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages._backend import ago
 from profiler.analysis.memory import split
-from profiler.analysis.moment import PHASES
+from profiler.analysis.moment import PHASES, ceilings_now
 from profiler.analysis.report import achieved, phases, report
 from profiler.analysis.table import rows
 from profiler.analysis.trust import core_loads, doubts, foreign_load, missing, overhead, own_load
@@ -31,13 +31,13 @@ def details(run: Run) -> None:
         if run.ceilings:
             st.markdown(
                 "###### "
-                + ", ".join(
-                    f"{phase} reached {words(rate['flops'], 'FLOP/s')} and {words(rate['bandwidth'], 'B/s')}"
+                + "; ".join(
+                    f"{phase.capitalize()} reached {words(rate['flops'], 'FLOP/s')} and {words(rate['bandwidth'], 'B/s')}"
                     for phase, rate in rates.items()
                 )
             )
             st.plotly_chart(
-                roofline_figure(run.ceilings, rates),
+                roofline_figure(ceilings_now(run) or run.ceilings, rates),
                 key=f"roof_{run.id}",
                 alt="Roofline: achieved rate of prefill and decode under this machine's measured roofs",
             )
@@ -68,14 +68,19 @@ def details(run: Run) -> None:
         st.json(run.spec.model_dump(mode="json"), expanded=False)
 
 
+def _loading(run: Run) -> str:
+    peak = run.peak("load").get("rss_peak")
+    return f"; loading the model held {words(peak, 'B')} for a moment" if peak else ""
+
+
 def _memory(run: Run) -> None:
     held = split(run)
     if held is None:
         return
     peak = words(held.peak, "B") if held.peak else "not told by this system"
     st.markdown(
-        f"###### At its peak the run held {peak}, {words(held.weights, 'B')} of it weights",
-        help=f"Peak: {held.source}. Weights and KV cache by their tensors, activations by accounting, libraries "
+        f"###### While generating, the run held at most {peak}, {words(held.weights, 'B')} of it weights",
+        help=f"Peak: {held.source}{_loading(run)}. Weights and KV cache by their tensors, activations by accounting, libraries "
         f"by the mark before loading.",
     )
     bar, line = st.columns(2)

@@ -7,6 +7,7 @@ from pages._backend import default_setup, jobs
 from profiler.catalog import models
 from profiler.catalog.machine import available_memory, devices, this_machine
 from profiler.catalog.resolve import resolve
+from profiler.record.run import Run
 from profiler.spec.frozen import sentence
 from profiler.spec.model import ModelSpec
 from profiler.spec.run import BYTES, Generate, RunSpec, Setup
@@ -14,11 +15,11 @@ from profiler.spec.units import words
 from profiler.theory.memory import check
 from profiler.theory.step import parameters
 
-PRESETS = {
-    "Quick look": {},
-    "Long prompt": {"prompt_tokens": 1024, "new_tokens": 16},
-    "Long answer": {"prompt_tokens": 32, "new_tokens": 256},
-    "Many at once": {"batch": 8, "prompt_tokens": 64},
+PRESETS: dict[str, dict[str, int]] = {
+    "Quick look (128 + 32 tokens)": {},
+    "Long prompt (1024 + 16)": {"prompt_tokens": 1024, "new_tokens": 16},
+    "Long answer (32 + 256)": {"prompt_tokens": 32, "new_tokens": 256},
+    "Many at once (batch 8)": {"batch": 8, "prompt_tokens": 64},
 }
 COUNTS = (("batch", "Batch", 1, 4096), ("prompt_tokens", "Prompt tokens", 1, 10_000_000), ("new_tokens", "New tokens", 2, 1_000_000))
 HELP = {
@@ -51,6 +52,13 @@ def apply(spec: RunSpec) -> None:
     st.session_state.update(values(spec))
 
 
+def adopt(run: Run | None, asked: str | None) -> None:
+    """Fill the form with the run that an address asks for, once: prediction and result then belong together."""
+    if run and asked and st.session_state.get("adopted") != run.id:
+        st.session_state["adopted"] = run.id
+        apply(run.spec)
+
+
 def _preset() -> None:
     st.session_state.update(DEFAULTS | PRESETS.get(st.session_state.preset or "", {}))
 
@@ -68,7 +76,13 @@ def form() -> RunSpec | None:
     )
     columns = st.columns([3, 1.4, 1, 1.2, 1.2], vertical_alignment="bottom")
     model = columns[0].selectbox(
-        "Model", list(models.rows()), key="model", bind="query-params", accept_new_options=True, help=HELP["model"]
+        "Model",
+        list(models.rows()),
+        key="model",
+        bind="query-params",
+        accept_new_options=True,
+        placeholder="or type a hub id, a folder, a .gguf file",
+        help=HELP["model"],
     )
     dtypes = list(BYTES)
     chosen = {
@@ -77,7 +91,7 @@ def form() -> RunSpec | None:
         )
     }
     work = {
-        name: column.number_input(title, least, most, DEFAULTS[name], key=name, bind="query-params", help=HELP[name])
+        name: column.number_input(title, least, most, value=DEFAULTS[name], key=name, bind="query-params", help=HELP[name])
         for column, (name, title, least, most) in zip(columns[2:], COUNTS)
     }
     with st.expander("More settings"):
@@ -110,7 +124,7 @@ def _more(setup: Setup) -> dict:
             "Threads",
             1,
             cores,
-            setup.threads,
+            value=setup.threads,
             key="threads",
             bind="query-params",
             help="Processor threads, each bound to a core of its own.",
@@ -126,14 +140,14 @@ def _more(setup: Setup) -> dict:
             "Seconds",
             1.0,
             3600.0,
-            Generate().seconds,
+            value=Generate().seconds,
             key="seconds",
             bind="query-params",
             help="Stop adding rounds after this much timed work; fewer are taken when the median is known to 2 % before.",
         ),
         "huge_pages": columns[4].checkbox(
             "Huge pages",
-            True,
+            value=True,
             key="huge_pages",
             bind="query-params",
             help="Ask Linux for 2 MB memory pages: fewer address look-ups, up to half as fast again on some machines.",
@@ -157,7 +171,7 @@ def _about(model: ModelSpec | None) -> str:
 def submit(spec: RunSpec) -> None:
     """Queue the spec and show its run."""
     try:
-        st.query_params["run"] = jobs().submit(spec)
+        st.query_params["run"] = st.session_state["adopted"] = jobs().submit(spec)
     except ValueError as error:
         st.error(str(error), icon=":material/block:")
         return

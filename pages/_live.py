@@ -44,6 +44,7 @@ def live_panel(id: str) -> None:
             help="Ends the run at once; what was measured until then is kept.",
         ):
             jobs().cancel(id)
+            st.query_params["run"] = id
             st.rerun()
     with columns[0]:
         bar = st.empty()

@@ -8,7 +8,10 @@ from plotly.offline import get_plotlyjs
 
 from profiler.record.process import ROOT
 
-CSS = ".live-figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 0.5rem; min-height: 230px }"
+CSS = (
+    ".live-figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 0.5rem; min-height: 260px }"
+    ".live-figure { min-width: 0; overflow: hidden }"
+)
 ELEMENT = st.components.v2.component(
     "live_figures",
     html="<div class='live-figures'></div>",

@@ -2,17 +2,22 @@
 
 import streamlit as st
 
+from pages._backend import store
 from pages._details import ICONS, details
 from pages._form import apply
+from profiler.analysis.compare import compare
 from profiler.analysis.levers import levers
 from profiler.analysis.report import metrics
-from profiler.analysis.table import interval
+from profiler.analysis.table import ceilings_rows, interval
 from profiler.analysis.trust import doubts, level
 from profiler.analysis.verdict import Verdict, verdict
 from profiler.analysis.waterfall import waterfall
+from profiler.figures.timeline import latency_figure
 from profiler.figures.waterfall import waterfall_figure
 from profiler.record.run import Run
+from profiler.spec.measurement import Measurement
 from profiler.spec.metrics import METRICS
+from profiler.spec.run import RunSpec
 from profiler.spec.units import words
 
 FINDINGS = {
@@ -24,6 +29,10 @@ FINDINGS = {
     "inconclusive": "{phase}: no clear answer this time",
     "impossible": "{phase}: faster than the ceiling, so the ceiling is wrong",
 }
+LEGEND = (
+    "Green: the least this hardware allows. Orange: what the library's matrix code (its kernels) takes beyond that, run alone. "
+    "Red: attention, the growing cache, Python and the framework around it."
+)
 PHASE_NAMES = {"decode": "Writing tokens (decode)", "prefill": "Reading the prompt (prefill)"}
 BADGES = {
     None: ("steady", "green", ":material/verified:"),
@@ -35,6 +44,8 @@ BADGES = {
 
 def result_view(run: Run) -> None:
     """Everything there is to see of a finished run."""
+    if base := baseline(run):
+        st.info(f"Compared with {base.spec.title}: {compare(run, base)}.", icon=":material/compare_arrows:")
     _headline(run)
     phase = st.segmented_control(
         "Phase",
@@ -58,6 +69,7 @@ def result_view(run: Run) -> None:
         )
         st.plotly_chart(waterfall_figure(fall), key=f"waterfall_{run.id}", alt=alt)
         st.markdown(f"{found.sentence} {found.meaning}")
+        st.caption(LEGEND)
         _next(run, found)
     details(run)
 
@@ -77,13 +89,19 @@ def _headline(run: Run) -> None:
             delta_color="off",
             delta_arrow="off",
             border=True,
-            help=f"{metric.help} Median of {len(measured)}; below it the 95 % interval, by the "
-            f"{measured.effective_count:.0f} independent samples among them.",
+            help=f"{metric.help} {_samples(measured)}",
         )
     name, colour, icon = BADGES[doubted[0].level if doubted else None]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f":{colour}-badge[{icon} Trust: {name}]")
         st.caption(doubted[0].sentence if doubted else "Steady, undisturbed, enough samples.")
+
+
+def _samples(measured: Measurement) -> str:
+    if len(measured) == 1:
+        return "Measured once."
+    independent = f"{measured.effective_count:.0f} independent samples"
+    return f"Median of {len(measured)}; below it the 95 % interval, by the {independent} among them."
 
 
 def _next(run: Run, found: Verdict) -> None:
@@ -97,7 +115,7 @@ def _next(run: Run, found: Verdict) -> None:
             lever.title,
             key=f"lever_{lever.title}",
             on_click=_try,
-            args=(lever.spec,),
+            args=(run, lever.spec),
             help=lever.why,
             icon=":material/tune:",
             width="stretch",
@@ -105,6 +123,29 @@ def _next(run: Run, found: Verdict) -> None:
         column.caption(lever.why)
 
 
-def _try(spec) -> None:
+def _try(run: Run, spec: RunSpec) -> None:
+    """Fill the form with a lever, ask the page to measure it, and remember what to compare it with."""
     apply(spec)
     st.session_state["submit"] = True
+    st.query_params["baseline"] = run.id
+
+
+def baseline(run: Run) -> Run | None:
+    """The finished run that the address asks to compare with."""
+    id = st.query_params.get("baseline")
+    base = next((head for head in store().heads() if head.id == id and head.status == "finished" and head.id != run.id), None)
+    return store().run(base.id) if base else None
+
+
+def other_view(run: Run) -> None:
+    """A run that is over without being a measured model: why, and what there is."""
+    if run.status == "finished":
+        st.success(f"{run.spec.title}: done.", icon=":material/check:")
+        if run.ceilings:
+            st.dataframe(ceilings_rows(run.ceilings), hide_index=True, alt="What this machine reached")
+        return
+    say = st.info if run.status == "cancelled" else st.error
+    say(run.reason, icon=":material/info:" if run.status == "cancelled" else ":material/error:")
+    if steps := len(run.seconds("decode")):
+        st.markdown(f"###### What was measured until then: {steps} decode steps")
+        st.plotly_chart(latency_figure(run, 320), key=f"kept_{run.id}", alt=f"Time of each of {steps} decode steps")

@@ -3,11 +3,11 @@
 import streamlit as st
 
 from pages._backend import sample_run, shown_run, warm_up
-from pages._form import form, submit
+from pages._form import adopt, form, submit
 from pages._guard import guard
 from pages._live import live_panel
 from pages._prediction import prediction
-from pages._result import result_view
+from pages._result import other_view, result_view
 
 guard()
 st.header("Why is this model as slow as it is, here?", anchor=False)
@@ -16,35 +16,31 @@ st.caption(
     "machine, and compares them with what physics needs."
 )
 
+run = shown_run(st.query_params.get("run"))
+adopt(run, st.query_params.get("run"))
 spec = form()
 if spec:
     prediction(spec)
 pressed = st.button(
-    "Measure",
+    "Measure" if run is None or run.done else "Queue after this one",
     type="primary",
     icon=":material/play_arrow:",
     disabled=spec is None,
     shortcut="Ctrl+Enter",
-    help="Runs the model in a fresh process; takes about half a minute for a small model.",
+    help="Runs the model in a fresh process: about half a minute for a small model, several minutes from a billion parameters on.",
 )
 if spec and (pressed or st.session_state.pop("submit", False)):
     submit(spec)
 
-run = shown_run(st.query_params.get("run"))
 if run is None:
     run = sample_run()
-    st.info(
-        "Nothing measured yet: below is a recorded run of a real measurement, on another machine. Press Measure for yours.",
-        icon=":material/movie:",
-    )
+    st.info("Until you measure: a recorded run of a real measurement, on another machine.", icon=":material/movie:")
 else:
     st.caption(f"Run {run.id} · {run.spec.title}")
 if not run.done:
     live_panel(run.id)
 elif run.status == "finished" and run.spec.work.task == "generate":
     result_view(run)
-elif run.status == "finished":
-    st.success(f"{run.spec.title}: done.")
 else:
-    st.error(run.reason, icon=":material/error:")
+    other_view(run)
 warm_up()

@@ -7,24 +7,42 @@ import streamlit as st
 from pages._backend import store
 from pages._form import link
 from pages._guard import guard
+from profiler.analysis.report import metrics
+from profiler.analysis.verdict import verdict
 from profiler.record.run import Run
+from profiler.spec.metrics import METRICS
+from profiler.spec.units import words
 
 guard()
 st.header("What was measured so far?", anchor=False)
 st.caption("Every run is kept with its raw samples, so it can be read again, moved to another machine, or repeated with one command.")
 
 
+@st.cache_data(show_spinner=False, max_entries=500)
+def _numbers(id: str) -> tuple[str, str, str]:
+    """(decode speed, time to first token, what limits decode) of a finished run."""
+    run = store().run(id)
+    found, limit = metrics(run), verdict(run, "decode") if run.spec.model else None
+    told = [words(found[name].median, METRICS[name].unit) if name in found else "" for name in ("decode_rate", "time_to_first_token")]
+    return told[0], told[1], limit.kind if limit else ""
+
+
 def _row(run: Run) -> dict:
+    speed, first, limit = _numbers(run.id) if run.status == "finished" else ("", "", "")
     return {
         "when": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.created)),
         "what": run.spec.title,
         "status": run.status,
+        "decode": speed,
+        "first token": first,
+        "decode is": limit,
         "from": run.source,
         "id": run.id,
     }
 
 
 def _take_in() -> None:
+    st.session_state.pop("import_error", None)
     for file in st.session_state.imported or []:
         try:
             id = store().load(file.getvalue())
@@ -67,9 +85,9 @@ with st.container(horizontal=True):
     st.download_button(
         "Export", lambda: store().export(run.id), f"{run.id}.json", "application/json", on_click="ignore", icon=":material/download:"
     )
-    if st.button(
-        "Delete", icon=":material/delete:", disabled=not run.done, help="Forget this run for good." if run.done else "Cancel it first."
-    ):
-        store().delete(run.id)
-        st.rerun()
+    with st.popover("Delete", icon=":material/delete:", disabled=not run.done, help="" if run.done else "Cancel it first."):
+        st.markdown("This run and its samples are forgotten for good.")
+        if st.button("Delete for good", type="primary"):
+            store().delete(run.id)
+            st.rerun()
 st.code(run.spec.command, language="bash", wrap_lines=True)

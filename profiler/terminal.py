@@ -10,7 +10,7 @@ from rich.table import Table
 
 from profiler.analysis.memory import split
 from profiler.analysis.moment import PHASES
-from profiler.analysis.table import MODEL, rows
+from profiler.analysis.table import MODEL, ceilings_rows, rows
 from profiler.analysis.trust import doubts, overhead, own_load
 from profiler.analysis.verdict import verdict
 from profiler.analysis.waterfall import waterfall
@@ -92,12 +92,8 @@ def _waterfall(run: Run, phase: str) -> Table:
 def show_ceilings(found: Ceilings) -> None:
     """What the machine can do."""
     table = Table("ceiling", "reached", box=None, header_style="dim")
-    for size, rate in sorted(found.read.items()):
-        table.add_row(f"read, {words(size, 'B')} again and again", words(rate, "B/s"))
-    table.add_row("copy, read + written", words(found.copy_rate, "B/s"))
-    for dtype, rate in found.matmul.items():
-        table.add_row(f"matrix product, {dtype}", words(rate, "FLOP/s"))
-    table.add_row("one tiny operator", words(found.dispatch, "s"))
+    for row in ceilings_rows(found):
+        table.add_row(*row.values())
     OUT.print(table)
     if found.disturbed:
         OUT.print("[yellow]The machine was busy: these are not kept.[/]")

@@ -123,9 +123,9 @@ def test_a_deep_link_on_a_fresh_server_has_its_frame(chromium, tmp_path):
         assert "kept=1" in page.url
 
 
-def test_a_live_run_from_form_to_result(chromium, app, tiny_folder):
-    """Press Measure; points arrive in one and the same chart; zoom is kept while they do; the result stands at the end."""
-    page, errors = visit(chromium, f"{app[0]}/?{small(tiny_folder)}")
+def test_a_live_run_is_watched_zoomed_and_cancelled(chromium, app, tiny_folder):
+    """Press Measure; points arrive in one and the same chart; zoom is kept while they do; Cancel ends it and says so."""
+    page, errors = visit(chromium, f"{app[0]}/?{small(tiny_folder, **LONG)}")
     press_measure(page)
     chart = page.locator(".live-figure").first
     chart.wait_for(timeout=60_000)
@@ -136,7 +136,8 @@ def test_a_live_run_from_form_to_result(chromium, app, tiny_folder):
 
     assert page.evaluate("document.querySelector('.live-figure').seen") == before  # the same element
     assert page.evaluate("document.querySelector('.live-figure')._fullLayout.xaxis.range.map(Math.round)") == [3, 9]
-    expect(page.get_by_text("Trust:")).to_be_visible(timeout=60_000)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Cancelled;")).to_be_visible(timeout=15_000)
     assert serious(errors) == []
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from profiler.record.run import Run
+from profiler.spec.machine import Ceilings
 from profiler.spec.measurement import Measurement
 from profiler.theory.cost import Cost
 from profiler.theory.predict import Bound, bound
@@ -52,9 +53,20 @@ def cost_of(run: Run, phase: str) -> Cost:
     return step_cost(run.spec.model, work.batch, work.prompt_tokens, work.new_tokens, run.spec.setup.dtype)[phase]
 
 
+def ceilings_now(run: Run, quartile: int = MEDIAN) -> Ceilings | None:
+    """The ceilings as they stood during the run, by one quartile of the canaries."""
+    now, kept = moment(run), run.ceilings
+    if now is None or kept is None:
+        return None
+    reads, products = now.read[quartile], now.matmul[quartile]
+    scaled = {
+        "read": {size: rate * reads for size, rate in kept.read.items()},
+        "matmul": {dtype: rate * products for dtype, rate in kept.matmul.items()},
+    }
+    return kept.model_copy(update=scaled)
+
+
 def ideal(run: Run, phase: str, quartile: int = MEDIAN) -> Bound | None:
     """What physics needs on this machine at that moment, by one quartile of the canaries."""
-    now = moment(run)
-    if now is None or run.ceilings is None:
-        return None
-    return bound(cost_of(run, phase), run.ceilings, peak=now.matmul[quartile], read=now.read[quartile])
+    roofs = ceilings_now(run, quartile)
+    return bound(cost_of(run, phase), roofs) if roofs else None

@@ -51,7 +51,7 @@ def _timings(run: Run) -> dict[str, Measurement]:
             found["jitter"] = Measurement(np.abs(np.diff(decode.samples)))
     if (energy := run.measured("gpu_energy")) is not None:
         found["energy_per_token"] = Measurement(energy.samples / (work.batch * (work.new_tokens - 1)))
-    if slopes := growth(run):
+    if (slopes := growth(run)) and slopes.interval[0] * slopes.interval[1] > 0:  # around zero, none can be told
         found["growth"] = slopes
     return found
 

@@ -2,6 +2,7 @@
 
 from profiler.analysis.report import metrics
 from profiler.record.run import Run
+from profiler.spec.machine import Ceilings
 from profiler.spec.measurement import Measurement
 from profiler.spec.metrics import METRICS, Metric
 from profiler.spec.units import words
@@ -34,6 +35,14 @@ def _row(metric: Metric, measured: Measurement) -> dict[str, str]:
         "p99": words(measured.percentile(99), metric.unit),
         "samples": str(len(measured)),
         "independent": f"{measured.effective_count:.0f}",
-        "spread": words(measured.spread, "%"),
+        "spread": words(abs(measured.spread), "%") if len(measured) > 1 else "–",
         "meaning": metric.help,
     }
+
+
+def ceilings_rows(found: Ceilings) -> list[dict[str, str]]:
+    """What a machine reached in its microbenchmarks."""
+    reads = [(f"read {words(size, 'B')} again and again", words(rate, "B/s")) for size, rate in sorted(found.read.items())]
+    products = [(f"matrix product, {dtype}", words(rate, "FLOP/s")) for dtype, rate in found.matmul.items()]
+    others = [("copy, read + written", words(found.copy_rate, "B/s")), ("one tiny operator", words(found.dispatch, "s"))]
+    return [{"ceiling": name, "reached": value} for name, value in [*reads, *products, *others]]

@@ -106,7 +106,7 @@ def _drift(run: Run):
         yield Doubt(
             "alarm" if now.drift > 0.25 else "doubt",
             "share",
-            f"The machine's own speed (canaries) varied by {words(now.drift, '%')} around the run; shares of "
+            f"The machine's own speed changed by {words(now.drift, '%')} during the run (short test reads around it); shares of "
             f"the ceilings are that uncertain.",
         )
 
@@ -122,7 +122,7 @@ def _noise(run: Run):
             yield Doubt(
                 "alarm" if steps.spread > 0.25 else "doubt",
                 metric,
-                f"{phase.capitalize()} times vary by {words(steps.spread, '%')} (interquartile range over median).",
+                f"{phase.capitalize()} times vary: the middle half of them spans {words(steps.spread, '%')} of the median.",
             )
 
 

@@ -105,10 +105,20 @@ def _sentence(run: Run, fall: Waterfall, kind: Kind) -> str:
         f"but the library's kernels reach only {reached} of that rate.",
         "overhead-bound": f"Of {took} per {what}, {outside} pass around the matrix kernels; {need} ({share}).",
         "impossible": f"A {what} took {took}, but {need}: faster than the ceiling, so the ceiling is wrong.",
-        "inconclusive": f"Of {took} per {what}, {need} ({share}); the rest could not be told apart for this model, "
-        "whose fused experts cannot be run alone yet.",
+        "inconclusive": f"Of {took} per {what}, {need} ({share}); the rest could not be told apart: {_untold(run, fall)}",
     }
     return sentences[kind]
+
+
+def _untold(run: Run, fall: Waterfall) -> str:
+    """Why kernels and framework are one part."""
+    alone = run.measured(f"linear_{fall.phase}")
+    if alone and alone.median > fall.measured:
+        return (
+            f"the matrix kernels alone, run afterwards, took {words(alone.median, 's')}, longer than the whole, "
+            "so the machine was slower then. Measure again."
+        )
+    return "its experts are fused into one kernel, which cannot be run alone."
 
 
 def _need(run: Run, fall: Waterfall) -> str:

@@ -12,6 +12,7 @@ from profiler.analysis.moment import MEDIAN, ideal
 from profiler.record.run import Run
 from profiler.spec.measurement import Measurement
 
+NOISE = 1.1  # lone kernels may seem this much slower than the whole step before they are disbelieved
 COVERED = 0.9  # share of the matrix weights that must be in the lone kernels' run for it to speak for them
 
 
@@ -50,10 +51,15 @@ def measured_step(run: Run, phase: str) -> Measurement | None:
 
 
 def lone_kernels(run: Run, phase: str) -> float | None:
-    """Seconds of the linear layers alone; None where they do not stand for the model (fused experts)."""
-    alone = run.measured(f"linear_{phase}")
+    """Seconds of the linear layers alone; None where they do not stand for the model.
+
+    Fused experts are not among them; and when they took longer alone than the whole step did, the machine was slower then.
+    """
+    alone, steps = run.measured(f"linear_{phase}"), measured_step(run, phase)
     facts = getattr(run.ended, "facts", {})
-    return alone.median if alone and facts.get("linear_covered", 0) >= COVERED else None
+    if alone is None or steps is None or facts.get("linear_covered", 0) < COVERED or alone.median > steps.median * NOISE:
+        return None
+    return alone.median
 
 
 def waterfall(run: Run, phase: str, quartile: int = MEDIAN) -> Waterfall | None:
@@ -64,7 +70,8 @@ def waterfall(run: Run, phase: str, quartile: int = MEDIAN) -> Waterfall | None:
     roof = "arithmetic at the measured peak rate" if need.binding == "compute" else "moving the bytes at the measured bandwidth"
     parts = [Part("physics needs", need.time, f"The least this machine allows: {roof}.")]
     kernels = lone_kernels(run, phase)
-    if kernels is not None:
+    if kernels is not None and need.time <= steps.median:
+        kernels = min(max(kernels, need.time), steps.median)  # within noise, no part is less than nothing
         parts.append(
             Part(
                 "slower kernels",

@@ -53,7 +53,7 @@ def find(name: str) -> Row | None:
 
 def nearest(name: str) -> list[str]:
     """Ids that look like `name`."""
-    return get_close_matches(name.lower(), rows(), n=3, cutoff=0.4)
+    return get_close_matches(name.lower(), rows(), n=3, cutoff=0.6)
 
 
 def _plain(name: str) -> str:

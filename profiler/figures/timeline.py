@@ -34,7 +34,10 @@ def latency_figure(run: Run, height: int = LIVE) -> go.Figure:
             line={"dash": "dash", "color": ORANGE},
             hoverinfo="skip",
         )
-    plot.update_yaxes(rangemode="tozero")
+        plot.update_yaxes(range=[0, 1.15e3 * float(timed.max())])  # slower warm-up steps may lie above the edge
+    else:
+        plot.update_yaxes(rangemode="tozero")
+        plot.add_annotation(text="tokens appear here", xref="paper", yref="paper", x=0.5, y=0.5, showarrow=False)
     return plot
 
 

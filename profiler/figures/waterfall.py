@@ -32,5 +32,5 @@ def waterfall_figure(fall: Waterfall) -> go.Figure:
         customdata=helps,
         hovertemplate="%{x}: %{text}<br>%{customdata}<extra></extra>",
     )
-    plot.update_yaxes(range=[0, 1e3 * max(at, fall.measured) * 1.18])
+    plot.update_yaxes(range=[0, 1.2e3 * max(base + size for base, size in zip(bases, sizes))])
     return plot

@@ -188,6 +188,8 @@ def parse_export(text: str | bytes) -> Exported:
     try:
         read = Exported.model_validate_json(text)
     except ValidationError as error:
+        if error.errors()[0]["type"] == "json_invalid":
+            raise ValueError("This is not an exported run: it is not valid JSON. Choose a file made by Export.") from None
         raise ValueError(f"This is not an exported run: {sentence(error)} Choose a file made by Export.") from None
     if read.version != VERSION or read.format != Exported.model_fields["format"].default:
         raise ValueError(f"This run was written in format {read.version}; this program reads format {VERSION}.")

@@ -35,7 +35,7 @@ METRICS = {
         "Growth with context",
         "s",
         "How much longer one decode step takes per 1,000 tokens of context, by a straight line through the "
-        "steps of each round; an interval around zero means that no growth can be told.",
+        "steps of each round; shown only where its interval excludes zero.",
     ),
     "load_time": Metric(
         "Load time", "s", "From asking for the model to weights in memory (a first download or conversion is reported apart)."

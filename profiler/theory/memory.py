@@ -55,6 +55,13 @@ def capacity(hardware: Hardware, device: str, available: float) -> float:
     return next((float(gpu.memory) for gpu in hardware.gpus if gpu.device == device), available)
 
 
+def _remedy(spec: RunSpec, need: Memory, room: float) -> str:
+    """What would make it fit."""
+    if spec.setup.dtype == "float32" and need.runtime + (need.total - need.runtime) / 2 <= room:
+        return "a 16-bit number format, or a smaller batch or prompt"
+    return "a smaller model" if need.weights + need.runtime > room else "a smaller batch or prompt"
+
+
 def check(spec: RunSpec, hardware: Hardware, available: float) -> None:
     """Refuse what cannot run here, with the numbers. Raises ValueError of one sentence."""
     setup, model = spec.setup, spec.model
@@ -79,5 +86,5 @@ def check(spec: RunSpec, hardware: Hardware, available: float) -> None:
         raise ValueError(
             f"{model.name} needs about {words(need.total, 'B')} here ({words(need.weights, 'B')} weights, {words(need.kv, 'B')} KV cache, "
             f"{words(need.activations, 'B')} activations), but {words(room, 'B')} are free on {setup.device}; "
-            "choose a smaller model, batch or prompt, or a 16-bit dtype."
+            f"choose {_remedy(spec, need, room)}."
         )

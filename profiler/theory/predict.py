@@ -29,9 +29,9 @@ class Bound:
         return "compute" if self.compute >= self.bandwidth else "bandwidth"
 
 
-def bound(cost: Cost, ceilings: Ceilings, *, peak: float = 1.0, read: float = 1.0) -> Bound:
-    """The bound of a step; `peak` and `read` scale the ceilings to what the canaries say of this moment."""
-    return Bound(cost.flops / (ceilings.peak * peak), cost.bytes / (ceilings.read_rate(cost.bytes) * read))
+def bound(cost: Cost, ceilings: Ceilings) -> Bound:
+    """The bound of a step on these ceilings."""
+    return Bound(cost.flops / ceilings.peak, cost.bytes / ceilings.read_rate(cost.bytes))
 
 
 def predict(spec: RunSpec, ceilings: Ceilings) -> dict[str, Bound]:

@@ -17,11 +17,12 @@ from profiler.record.events import Finished, Job, Probed
 from profiler.spec.machine import Ceilings
 from profiler.spec.run import Setup
 from profiler.worker.channel import Channel
-from profiler.worker.device import Marks, synchronize
+from profiler.worker.device import Marks
 
 FLOOR = 128 << 20  # bytes: the least buffer that is called main memory
 DTYPES = ("float32", "bfloat16", "float16")
 CANARY = 512  # rows and columns of the canary's product, in float32 whatever the run's dtype: it watches the clock
+LONG = 0.5  # seconds of one slice after which warming up is lost in it
 SIZES = (256, 512, 1024, 2048, 4096)
 
 
@@ -31,18 +32,23 @@ def best(work: Callable[[], object], device: str, budget: float, least: int = 3)
 
 
 def slices(work: Callable[[], object], device: str, budget: float, least: int = 3) -> list[float]:
-    """Seconds of each run of `work`, for about `budget` seconds."""
-    work()
-    synchronize(device)
+    """Seconds of each run of `work`, for about `budget` seconds; the first run warms up, and counts only if it was long."""
     seconds: list[float] = []
+    first = _once(work, device)
+    if first > LONG:
+        seconds, least = [first], min(least, 2)
     end = time.perf_counter() + budget
     while len(seconds) < least or time.perf_counter() < end:
-        marks = Marks(device)
-        marks.mark()
-        work()
-        marks.mark()
-        seconds += marks.seconds()
+        seconds.append(_once(work, device))
     return seconds
+
+
+def _once(work: Callable[[], object], device: str) -> float:
+    marks = Marks(device)
+    marks.mark()
+    work()
+    marks.mark()
+    return marks.seconds()[0]
 
 
 class Canary:

@@ -105,11 +105,12 @@ class Session:
     def _warm_up(self) -> bool:
         """Cold times first, told apart; then steps until they are steady. Whether they became so."""
         self.channel.enter("warm-up", left=WARM_UP + self.work.seconds / 2)
-        self.channel.measured("cold_prefill", self.decoding.timed_prefill())
+        self.prefill_guess = self.decoding.timed_prefill()
+        self.channel.measured("cold_prefill", self.prefill_guess)
         seconds = self.decoding.timed_steps(1)
         self.channel.measured("cold_decode", seconds[0])
         end = time.perf_counter() + WARM_UP
-        window = min(WINDOW, self.work.new_tokens - 1)
+        window = max(1, min(WINDOW, self.work.new_tokens - 1, int(WARM_UP / seconds[0])))
         seconds, position = [], 1
         while not steady(seconds) and len(seconds) < WARM_TOKENS and time.perf_counter() < end:
             if position + window > self.work.new_tokens:  # the context of a warm-up step is one of the measured ones
@@ -183,18 +184,20 @@ class Session:
         return self.timed >= limit or imprecision(self.decode) <= PRECISE
 
     def _left(self, round: int) -> float:
-        """Seconds still to go: what the least asks for, and as many more rounds as the interval's width suggests."""
-        if not self.decode:
-            per_round = self.decode_guess * self.work.new_tokens * 1.3
-            return max(ROUNDS * per_round, LEAST) * 1.4
-        per_round = self.timed / max(round, 1)
-        wanted = self.timed * (imprecision(self.decode) / PRECISE) ** 2
-        goal = max(min(max(wanted, LEAST), self.work.seconds), min(ROUNDS * per_round, OVERTIME * self.work.seconds))
-        return max(goal - self.timed, 0.0) * 1.3 + 1.0
+        """Seconds still to go: what the least asks for, as many more rounds as the interval's width suggests, and the end."""
+        per_round = self.timed / max(round, 1) or self.prefill_guess + self.decode_guess * self.work.new_tokens
+        wanted = self.timed * (imprecision(self.decode) / PRECISE) ** 2 if self.decode else 0.0
+        least = min(ROUNDS * per_round, OVERTIME * self.work.seconds + per_round)
+        goal = max(min(max(wanted, LEAST), self.work.seconds), least)
+        return max(goal - self.timed, 0.0) * 1.2 + self._tail()
+
+    def _tail(self) -> float:
+        """Seconds of what comes after the rounds."""
+        return 1.0 + 2.5 * self.prefill_guess + 6 * self.decode_guess
 
     def _kernels(self) -> None:
         """The linear layers alone, at both shapes, and choosing the token; with a canary after them."""
-        self.channel.enter("check", left=1.0)
+        self.channel.enter("check", left=self._tail())
         for name, tokens, least in (("linear_decode", 1, 5), ("linear_prefill", self.work.prompt_tokens, 2)):
             self.channel.measured(name, *kernels.linear_pass(self.model, self.work, tokens, self.device, least))
         vocab = self.model.config.get_text_config().vocab_size
