@@ -10,12 +10,17 @@ from profiler.analysis.moment import PHASES, ceilings_now
 from profiler.analysis.report import achieved, phases, report
 from profiler.analysis.table import rows
 from profiler.analysis.trust import core_loads, doubts, foreign_load, missing, overhead, own_load
+from profiler.analysis.waterfall import waterfall
 from profiler.figures.memory import split_figure
 from profiler.figures.roofline import roofline_figure
 from profiler.figures.timeline import cores_figure, latency_figure, memory_figure, utilisation_figure
 from profiler.record.run import Run
 from profiler.spec.units import words
 
+ROOFLINE = (
+    "The grey line is the most this machine can do: little arithmetic per byte is limited by memory (the slope), much by the "
+    "processor (the flat part). A point's distance to the line is what is lost. Both axes are logarithmic."
+)
 ICONS = {"note": ":gray[:material/info:]", "doubt": ":orange[:material/warning:]", "alarm": ":red[:material/error:]"}
 
 
@@ -29,13 +34,8 @@ def details(run: Run) -> None:
         st.plotly_chart(latency_figure(run, 320), key=f"latency_{run.id}", alt=f"Time of each of {len(steps)} decode steps")
     with roof:
         if run.ceilings:
-            st.markdown(
-                "###### "
-                + "; ".join(
-                    f"{phase.capitalize()} reached {words(rate['flops'], 'FLOP/s')} and {words(rate['bandwidth'], 'B/s')}"
-                    for phase, rate in rates.items()
-                )
-            )
+            shares = [f"{phase} {words(fall.ideal / fall.measured, '%')}" for phase in PHASES if (fall := waterfall(run, phase))]
+            st.markdown(f"###### Of what this machine allows: {', '.join(shares)}", help=ROOFLINE)
             st.plotly_chart(
                 roofline_figure(ceilings_now(run) or run.ceilings, rates),
                 key=f"roof_{run.id}",
