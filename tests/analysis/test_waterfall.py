@@ -88,3 +88,21 @@ def test_fused_experts_leave_one_part_untold():
 
     assert [part.name for part in fall.parts] == ["physics needs", "kernels and framework"]
     assert sum(part.seconds for part in fall.parts) == pytest.approx(0.05)
+
+
+def test_kernels_slower_alone_than_within_the_whole_are_disbelieved():
+    """When the lone kernels took twice the whole step, the machine was slower then: no firm verdict, no negative part."""
+    odd = run(0.05, 0.01, 0.10)
+
+    assert [part.name for part in waterfall(odd, "decode").parts] == ["physics needs", "kernels and framework"]
+    assert verdict(odd, "decode").kind == "inconclusive"
+    assert "slower then" in verdict(odd, "decode").sentence
+
+
+@pytest.mark.parametrize(("need", "kernels"), [(0.01, 0.052), (0.01, 0.009)])
+def test_no_part_is_less_than_nothing_within_noise(need, kernels):
+    """Small contradictions between the three measurements are noise: parts stay at zero or more, and sum to the median."""
+    fall = waterfall(run(0.05, need, kernels), "decode")
+
+    assert min(part.seconds for part in fall.parts) >= 0
+    assert sum(part.seconds for part in fall.parts) == pytest.approx(0.05)
