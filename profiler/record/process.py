@@ -11,7 +11,7 @@ import sys
 import threading
 from collections import deque
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import NamedTuple
 
 import psutil
@@ -126,6 +126,3 @@ class Worker:
         last = next((line for line in reversed(self.complaints) if line.strip()), "it said nothing")
         what = f"crashed with signal {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         return f"The measuring process {what}; its last words: {last}"
-
-
-__all__ = ["Empty", "Environment", "Worker"]
