@@ -9,7 +9,7 @@ import streamlit as st
 try:
     from streamlit.runtime import pages_manager
 except ImportError:  # a Streamlit without the older kind has nothing to mend
-    pages_manager = None  # type: ignore[assignment]
+    pages_manager = None  # type: ignore[assignment]  # a module, or nothing where there is none
 
 
 def guard() -> None:

@@ -132,7 +132,7 @@ def dispatch(device: str) -> float:
 def measure(job: Job, channel: Channel, canary: Canary, quick: bool = True) -> Ceilings:
     """The ceilings of the job's device, threads and dtype."""
     setup, cache = job.spec.setup, job.hardware.cache
-    device, budget = setup.device, 0.25 if quick else 1.5
+    device, budget = setup.device, 0.25 if quick else 0.6
     sizes = {cache_size(device, cache), main_memory_size(device, cache)}
     if not quick:
         sizes |= {size for power in range(15, 40) if (size := 1 << power) < max(sizes)}

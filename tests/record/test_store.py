@@ -1,12 +1,11 @@
 import json
 import os
-import time
 
 import pytest
 
-from profiler.record.events import Failed, Finished, Sample
+from profiler.record.events import Entered, Sample, Step
 from profiler.record.store import Store, parse_export
-from tests.builders import MACHINE, SPEC, ceilings, generate_run
+from tests.builders import SPEC, ceilings, generate_run
 
 
 def kept(store, status="finished") -> str:
@@ -154,10 +153,12 @@ def test_ceilings_are_kept_by_key(store):
 
 
 def test_time_left_runs_down(store):
-    """The worker's last estimate, less what has passed since."""
-    run = generate_run()
+    """The worker's last estimate less what has passed since, never below zero; unknown before there is one."""
+    id = store.add(SPEC)
+    unknown = store.run(id).left(100)
+    store.append(id, [Entered(at=100, name="warm-up", left=10), Step(at=104, name="decode", left=5)])
+    run = store.run(id)
 
-    assert run.left(time.time()) is None
-    assert isinstance(run.ended, Finished)
-    assert not isinstance(run.ended, Failed)
-    assert MACHINE.key.startswith("Test CPU")
+    assert unknown is None
+    assert run.left(106) == 3
+    assert run.left(200) == 0
