@@ -18,7 +18,9 @@ def ceilings(read=30e9, peak=150e9, **changes) -> Ceilings:
         "at": 0.0,
         "read": {8 << 20: 4 * read, 128 << 20: read},
         "copy_rate": read,
-        "matmul": {"float32": peak},
+        "triad_rate": read,
+        "matmul": {"float32": peak, "bfloat16": 2 * peak},
+        "matvec": {"float32": 0.6 * read, "bfloat16": 0.5 * read},
         "dispatch": 5e-6,
         "canary_matmul": peak,
     }

@@ -12,8 +12,8 @@ from profiler.spec.frozen import Frozen
 from profiler.spec.machine import Ceilings, Hardware
 from profiler.spec.run import RunSpec
 
-VERSION = 1
-Phase = Literal["fetch", "load", "ceilings", "warm-up", "check", "settle", "prefill", "decode", "rest"]
+VERSION = 2
+Phase = Literal["fetch", "load", "ceilings", "compile", "warm-up", "trace", "check", "settle", "prefill", "decode", "rest"]
 
 
 class Started(Frozen):
@@ -69,6 +69,48 @@ class Measured(Frozen):
     samples: tuple[float, ...]
 
 
+class Point(Frozen):
+    """One measured point of a curve, told as soon as it is there."""
+
+    kind: Literal["point"] = "point"
+    at: float
+    curve: Literal["read", "copy", "triad", "matmul", "matvec", "scaling_read", "scaling_matmul", "scaling_matvec"]
+    series: str  # which line of the figure: "float32", "2 threads"
+    x: float  # bytes of the working set of one core, rows of the matrices, or threads; by the curve
+    value: float  # bytes/s or FLOP/s; by the curve
+
+
+class OpRow(Frozen):
+    """One operator at one place in the model, summed over the layers and averaged over the traced passes."""
+
+    group: str  # embedding, attention projections, attention, cache, MLP, experts, norms, residual adds, lm_head, sampling, …
+    module: str  # qualified name with * for the layer's number; "" outside all modules
+    op: str  # as the library calls it: aten::linear
+    count: float  # calls a pass
+    seconds: float  # a pass; on a processor by its clock, on an accelerator its kernels' time
+    flops: float
+    weights: float  # bytes moved at least once, by kind
+    kv: float
+    activations: float
+    counted: bool  # a FLOP formula is known for it
+
+
+class Traced(Frozen):
+    """A separate pass of one phase, operator by operator."""
+
+    kind: Literal["traced"] = "traced"
+    at: float
+    phase: Literal["prefill", "decode"]
+    context: int  # tokens in the cache before the pass
+    rows: tuple[OpRow, ...] = ()
+    layers: dict[str, tuple[float, ...]] = Field(default_factory=dict)  # group → seconds of each layer
+    wall: float = 0.0  # seconds of one traced pass, tracing included
+    between: float = 0.0  # of them outside all operators (on an accelerator: without any kernel running)
+    floor: float = 0.0  # seconds that a tiny operator takes in the same trace: an operator's own dispatch
+    passes: int = 0
+    note: str = ""  # why there is nothing, if so
+
+
 class Probed(Frozen):
     """The ceilings that this run is judged by."""
 
@@ -105,7 +147,9 @@ class Failed(Frozen):
     reason: str
 
 
-Event = Annotated[Started | Entered | Step | Sample | Measured | Probed | Peak | Finished | Failed, Field(discriminator="kind")]
+Event = Annotated[
+    Started | Entered | Step | Sample | Measured | Point | Traced | Probed | Peak | Finished | Failed, Field(discriminator="kind")
+]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 

@@ -41,11 +41,11 @@ class Jobs:
         store.mend()
         threading.Thread(target=self._serve, name="jobs", daemon=True).start()
 
-    def submit(self, spec: RunSpec, source: str = "app") -> str:
-        """Queue a run; its id. Raises ValueError when the queue is full."""
+    def submit(self, spec: RunSpec, source: str = "app", part_of: str = "") -> str:
+        """Queue a run, maybe as part of an experiment; its id. Raises ValueError when the queue is full."""
         if len(self.store.open_runs()) >= QUEUE_LIMIT:
             raise ValueError(f"{QUEUE_LIMIT} runs are waiting already; cancel some or wait.")
-        id = self.store.add(spec, source)
+        id = self.store.add(spec, source, part_of)
         self.queue.put(id)
         return id
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from profiler.record.events import Entered, Event, Failed, Finished, Measured, Peak, Probed, Sample, Started, Step
+from profiler.record.events import Entered, Event, Failed, Finished, Measured, Peak, Point, Probed, Sample, Started, Step, Traced
 from profiler.spec.machine import Ceilings
 from profiler.spec.measurement import Measurement
 from profiler.spec.run import RunSpec
@@ -70,6 +70,20 @@ class Run:
         """All samples of one metric, in order; None where it was not measured."""
         samples = [sample for event in self.of(Measured) if event.name == name for sample in event.samples]
         return Measurement(samples) if samples else None
+
+    def points(self, curve: str) -> dict[str, tuple[list[float], list[float]]]:
+        """Series → (x, values) of a curve, in the order they were measured."""
+        found: dict[str, tuple[list[float], list[float]]] = {}
+        for point in self.of(Point):
+            if point.curve == curve:
+                x, values = found.setdefault(point.series, ([], []))
+                x.append(point.x)
+                values.append(point.value)
+        return found
+
+    def traced(self, phase: str) -> Traced | None:
+        """The operator trace of a phase; None where there is none."""
+        return next((event for event in self.of(Traced) if event.phase == phase and event.rows), None)
 
     def sampled(self, name: str) -> tuple[list[float], list[float]]:
         """Times and values of what the watcher saw of one metric."""

@@ -24,8 +24,9 @@ from profiler.spec.run import RunSpec
 SCHEMA = """
 create table if not exists runs (
     id text primary key, spec text not null, status text not null, created real not null, source text not null,
-    owner integer not null, owner_started real not null, cancel integer not null default 0
+    owner integer not null, owner_started real not null, cancel integer not null default 0, part_of text not null
 );
+create index if not exists runs_by_whole on runs (part_of);
 create index if not exists runs_by_time on runs (created);
 create table if not exists events (
     run text not null references runs (id) on delete cascade, seq integer not null, event text not null,
@@ -69,15 +70,25 @@ class Store:
 
     # runs
 
-    def add(self, spec: RunSpec, source: str = "app") -> str:
-        """A new queued run, owned by this process; its id."""
-        id = time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
+    def add(self, spec: RunSpec, source: str = "app", part_of: str = "") -> str:
+        """A new queued run, owned by this process; its id. `part_of` names the experiment or proof that it belongs to."""
+        id = new_id()
         me = psutil.Process()
-        self._insert(id, spec, "queued", time.time(), source, me.pid, me.create_time())
+        self._insert(id, spec, "queued", time.time(), source, (me.pid, me.create_time()), part_of)
         return id
 
-    def _insert(self, id: str, spec: RunSpec, status: str, created: float, source: str, owner: int = 0, started: float = 0) -> None:
-        self._ask("insert into runs values (?, ?, ?, ?, ?, ?, ?, 0)", id, spec.model_dump_json(), status, created, source, owner, started)
+    def _insert(
+        self,
+        id: str,
+        spec: RunSpec,
+        status: str,
+        created: float,
+        source: str,
+        owner: tuple[int, float] = (0, 0.0),
+        part_of: str = "",
+    ) -> None:
+        values = (id, spec.model_dump_json(), status, created, source, *owner, part_of)
+        self._ask("insert into runs values (?, ?, ?, ?, ?, ?, ?, 0, ?)", *values)
 
     def status(self, id: str) -> str:
         """Where a run stands. Raises KeyError for an unknown id."""
@@ -107,8 +118,26 @@ class Store:
         return replace(run, status=status, events=run.events + tuple(EVENT.validate_json(text) for _, text in new))
 
     def heads(self, limit: int = 200) -> list[Run]:
-        """The newest runs first, without events."""
-        rows = self._ask("select id, spec, status, created, source from runs order by created desc limit ?", limit)
+        """The newest runs first, without events; not those that are part of an experiment."""
+        return self._heads("where part_of = '' order by created desc limit ?", limit)
+
+    def parts(self, whole: str) -> list[Run]:
+        """The runs of one experiment or proof, oldest first, without events."""
+        return self._heads("where part_of = ? order by created, rowid", whole)
+
+    def wholes(self, prefix: str) -> list[str]:
+        """Names of the experiments that begin so, newest first."""
+        return [
+            name
+            for (name,) in self._ask(
+                "select part_of from runs where substr(part_of, 1, ?) = ? group by part_of order by max(created) desc",
+                len(prefix),
+                prefix,
+            )
+        ]
+
+    def _heads(self, which: str, *values) -> list[Run]:
+        rows = self._ask(f"select id, spec, status, created, source from runs {which}", *values)
         return [fold(id, RunSpec.model_validate_json(spec), status, created, (), source) for id, spec, status, created, source in rows]
 
     def open_runs(self) -> list[str]:
@@ -175,10 +204,19 @@ class Store:
         """Keep the ceilings of a machine, device, thread count and dtype."""
         self._ask("insert or replace into ceilings values (?, ?, ?)", key, value.at, value.model_dump_json())
 
+    def drop_ceilings(self, key: str) -> None:
+        """Forget ceilings that something was faster than."""
+        self._ask("delete from ceilings where key = ?", key)
+
     def ceilings(self, key: str) -> Ceilings | None:
         """The kept ceilings, however old."""
         rows = self._ask("select value from ceilings where key = ?", key)
         return Ceilings.model_validate_json(rows[0][0]) if rows else None
+
+
+def new_id() -> str:
+    """A name for a run or an experiment: the moment, and something random."""
+    return time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
 
 
 def parse_export(text: str | bytes) -> Exported:

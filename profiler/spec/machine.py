@@ -31,6 +31,14 @@ class Hardware(Frozen):
         return f"{self.name}|{self.cores}|{self.memory >> 30}|{','.join(g.name for g in self.gpus)}"
 
 
+class Scaling(Frozen):
+    """What a number of threads reaches together."""
+
+    read: float  # bytes/s from main memory
+    matmul: float  # FLOP/s of a large product, in the ceilings' dtype
+    matvec: float  # bytes/s of weights in a matrix-vector product, in the ceilings' dtype
+
+
 class Ceilings(Frozen):
     """What this machine reached in microbenchmarks, for one device, thread count and dtype.
 
@@ -42,12 +50,19 @@ class Ceilings(Frozen):
     dtype: str
     at: float  # seconds since the epoch
     read: dict[int, float]  # working set in bytes → bytes/s
-    copy_rate: float  # bytes/s, read + written
-    matmul: dict[str, float]  # dtype → FLOP/s
+    copy_rate: float  # bytes/s from and to main memory, read + written
+    triad_rate: float  # bytes/s of a = b + s·c in main memory, two read + one written (McCalpin's STREAM)
+    matmul: dict[str, float]  # dtype → FLOP/s of the best large matrix product
+    matvec: dict[str, float]  # dtype → bytes/s of weights that the library's matrix-vector product reads: decode's own shape
     dispatch: float = Field(gt=0)  # seconds for one tiny eager operator
     canary_matmul: float  # FLOP/s of the canary's small product at that moment: later ones are compared with it
+    scaling: dict[int, Scaling] = Field(default_factory=dict)  # threads → what they reach; processors only
+    launch: float | None = None  # seconds from asking for a kernel to its start; accelerators only, as the next two
+    upload: float | None = None  # bytes/s from pinned main memory to the device
+    download: float | None = None
     versions: dict[str, str] = Field(default_factory=dict)
-    disturbed: bool = False
+    disturbed: bool = False  # the machine was busy with something else: not to be kept
+    full: bool = False  # measured with patience, not in passing
 
     def read_rate(self, working_set: float) -> float:
         """Bytes/s at which `working_set` bytes can be read again and again: the smallest probed set that holds them."""
@@ -61,9 +76,13 @@ class Ceilings(Frozen):
 
     @property
     def peak(self) -> float:
-        """FLOP/s of a large matrix product in this dtype.
+        """FLOP/s of a large matrix product in this dtype."""
+        return self.peak_in(self.dtype)
+
+    def peak_in(self, dtype: str) -> float:
+        """FLOP/s of a large matrix product in any measured dtype.
 
         A narrow number can always be widened and multiplied in float32, so a library that is slower than that has slow
         kernels, not a low roof.
         """
-        return max(self.matmul[self.dtype], self.matmul.get("float32", 0.0))
+        return max(self.matmul[dtype], self.matmul.get("float32", 0.0))

@@ -21,13 +21,18 @@ class Generate(Frozen):
     new_tokens: int = Field(default=32, ge=2, le=1_000_000)
     seconds: float = Field(default=10.0, gt=0, le=3600)  # stop adding rounds after this much timed work
     seed: int = 0
+    trace: bool = True  # after the timed rounds, run once more under a profiler to tell the operators apart
 
 
 class MeasureCeilings(Frozen):
-    """What the machine can do: bandwidth, matrix products, dispatch."""
+    """What the machine can do: bandwidth, matrix products, dispatch.
+
+    quick: what one run is judged by. full: the same with patience, and the curves that the page Machine draws.
+    memory, matmul: one of these curves alone.
+    """
 
     task: Literal["ceilings"] = "ceilings"
-    quick: bool = True
+    scope: Literal["quick", "full", "memory", "matmul"] = "quick"
 
 
 class FetchModel(Frozen):
@@ -47,6 +52,21 @@ class Setup(Frozen):
     dtype: Dtype = "float32"
     attention: Literal["auto", "sdpa", "eager"] = "auto"
     huge_pages: bool = True
+    compile: bool = False  # torch.compile: fewer, larger operators
+    linear: Literal["torch", "numpy"] = "torch"  # whose matrix-vector kernel the linear layers use, where both have one
+    hog: Literal["none", "memory", "compute"] = "none"  # a neighbour on the last core, started on purpose
+
+    @property
+    def extras(self) -> str:
+        """What is unusual about this set-up, in words; empty for the usual one."""
+        told = {
+            "eager attention": self.attention == "eager",
+            "no huge pages": not self.huge_pages,
+            "compiled": self.compile,
+            "numpy's kernel": self.linear == "numpy",
+            f"beside a {self.hog} hog": self.hog != "none",
+        }
+        return "".join(f" · {name}" for name, on in told.items() if on)
 
 
 class RunSpec(Frozen):
@@ -76,7 +96,7 @@ class RunSpec(Frozen):
         assert self.model
         return (
             f"{self.model.name} · {self.setup.dtype} · {self.setup.device} × {self.setup.threads} · "
-            f"batch {self.work.batch} · {self.work.prompt_tokens} + {self.work.new_tokens} tokens"
+            f"batch {self.work.batch} · {self.work.prompt_tokens} + {self.work.new_tokens} tokens{self.setup.extras}"
         )
 
     @property
@@ -88,8 +108,7 @@ class RunSpec(Frozen):
         if isinstance(self.work, FetchModel):
             return shlex.join([*words, "fetch"])
         if isinstance(self.work, MeasureCeilings):
-            quick = ["--quick"] if self.work.quick else []
-            return shlex.join([*words, "ceilings", *quick, *place, "--dtype", setup.dtype])
+            return shlex.join([*words, "ceilings", "--scope", self.work.scope, *place, "--dtype", setup.dtype])
         assert self.model
         work = self.work
         words += ["run", self.model.reference, "--prompt-tokens", str(work.prompt_tokens)]
@@ -98,6 +117,10 @@ class RunSpec(Frozen):
             words += ["--attention", setup.attention]
         if not setup.huge_pages:
             words += ["--no-huge-pages"]
+        words += ["--compile"] if setup.compile else []
+        words += [] if work.trace else ["--no-trace"]
+        for flag, value, usual in (("--linear", setup.linear, "torch"), ("--hog", setup.hog, "none")):
+            words += [flag, value] if value != usual else []
         if work.seconds != Generate().seconds:
             words += ["--seconds", f"{work.seconds:g}"]
         if work.seed:
