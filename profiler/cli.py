@@ -11,17 +11,22 @@ import typer
 from pydantic import ValidationError
 
 from profiler import terminal
+from profiler.analysis.experiment import name_of
+from profiler.analysis.labs import LABS, command, planned
+from profiler.analysis.labs import lab as find_lab
+from profiler.analysis.outcome import told
+from profiler.analysis.recipes import Conditions
 from profiler.analysis.report import report
 from profiler.catalog import models as catalogue
 from profiler.catalog.machine import available_memory, devices, native_dtype, this_machine
 from profiler.catalog.resolve import resolve
 from profiler.record.jobs import Jobs
 from profiler.record.run import Run
-from profiler.record.store import IMPORT_LIMIT, Store
+from profiler.record.store import IMPORT_LIMIT, Store, new_id
 from profiler.spec.frozen import sentence
 from profiler.spec.run import FetchModel, Generate, MeasureCeilings, RunSpec, Setup
 from profiler.spec.units import words
-from profiler.theory.memory import check
+from profiler.theory.memory import capacity, check
 from profiler.theory.step import parameters
 
 app = typer.Typer(
@@ -109,6 +114,47 @@ def _model(row: catalogue.Row) -> dict:
         "context": spec.context,
         "hub": row.hub,
     }
+
+
+@app.command()
+def lab(
+    name: Annotated[Optional[str], typer.Argument(help="Which experiment; without it, all are listed.")] = None,
+    model: Annotated[str, typer.Option(help="Of experiments with one model.")] = catalogue.DEFAULT,
+    dtype: Annotated[Optional[list[str]], typer.Option(help="May be given several times where formats are compared.")] = None,
+    threads: Threads = None,
+    device: Device = None,
+    thorough: Annotated[bool, typer.Option(help="More points, each measured longer.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure an experiment of several runs: a prediction, its points, one sentence."""
+    if name is None:
+        return _print_json({"labs": {row.name: row.question for row in LABS.values()}}) if as_json else terminal.show_labs()
+    with border(as_json):
+        recipe, machine = find_lab(name), this_machine()
+        setups = [_setup(device, threads, each) for each in dtype] if dtype else [_setup(device, threads, None)]
+        jobs, spec = Jobs(Store(), machine), RunSpec(work=MeasureCeilings(), setup=setups[0])
+        conditions = Conditions(
+            setup=setups[0],
+            model=resolve(model) if "model" in recipe.asks else None,
+            dtypes=tuple(setup.dtype for setup in setups),
+            devices=(setups[0].device,),
+            models=tuple(row.spec(random=True) for row in catalogue.rows().values()),
+            room=capacity(machine, setups[0].device, available_memory()),
+            roofs=jobs.ceilings(spec),
+            thorough=thorough,
+        )
+        plan = planned(recipe, conditions)
+        check(plan.specs[0], machine, available_memory())
+        for left_out in plan.left_out:
+            print(f"Left out: {left_out}.", file=sys.stderr)
+        whole = name_of(name, new_id())
+        done = terminal.follow_all(jobs, whole, [jobs.submit(each, "terminal", whole) for each in plan.specs])
+        if as_json:
+            _print_json(told(recipe, done))
+        else:
+            terminal.show_experiment(recipe, done, command(recipe, conditions))
+        if done.lost:
+            raise typer.Exit(1)
 
 
 @kept.command("list")

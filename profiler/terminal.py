@@ -8,8 +8,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from profiler.analysis.experiment import Experiment
+from profiler.analysis.labs import LABS, Lab, conclude
 from profiler.analysis.memory import split
 from profiler.analysis.moment import PHASES
+from profiler.analysis.outcome import rows as outcome_rows
 from profiler.analysis.table import MODEL, ceilings_rows, rows
 from profiler.analysis.trust import doubts, overhead, own_load
 from profiler.analysis.verdict import verdict
@@ -97,3 +100,39 @@ def show_ceilings(found: Ceilings) -> None:
     OUT.print(table)
     if found.disturbed:
         OUT.print("[yellow]The machine was busy: these are not kept.[/]")
+
+
+def follow_all(jobs: Jobs, whole: str, ids: list[str]) -> Experiment:
+    """Wait for the end of all runs of an experiment. Control-C cancels what is still to come, too."""
+    runs = []
+    for number, id in enumerate(ids, 1):
+        ERR.print(f"{number} of {len(ids)}: {jobs.store.run(id).spec.title}", highlight=False)
+        runs.append(follow(jobs, id))
+        if runs[-1].status == "cancelled":
+            for rest in ids[number:]:
+                jobs.cancel(rest)
+            break
+    return Experiment(whole, tuple(jobs.store.run(id) for id in ids))
+
+
+def show_experiment(lab: Lab, experiment: Experiment, again: str) -> None:
+    """What an experiment found: title, sentence, one row a point, what was lost."""
+    found, lines = conclude(lab, experiment), outcome_rows(lab, experiment)
+    OUT.print(f"[bold]{found.title}[/bold]", highlight=False)
+    OUT.print(found.sentence, highlight=False)
+    if lines:
+        table = Table(*lines[0], box=None, header_style="dim")
+        for line in lines:
+            table.add_row(*line.values())
+        OUT.print(table)
+    for run in experiment.lost:
+        OUT.print(f"[yellow]{run.spec.title}: {run.status}. {run.reason}[/]", highlight=False)
+    OUT.print(f"Again: [bold]{again}[/bold]", highlight=False, soft_wrap=True)
+
+
+def show_labs() -> None:
+    """The experiments there are."""
+    table = Table("lab", "what it asks", box=None, header_style="dim")
+    for lab in LABS.values():
+        table.add_row(lab.name, lab.question)
+    OUT.print(table)

@@ -1,0 +1,50 @@
+"""How long an experiment will take, so that nobody waits blindly. Rough on purpose, and corrected by what it took so far."""
+
+from profiler.analysis.experiment import Experiment
+from profiler.record.run import Run
+from profiler.spec.machine import Ceilings
+from profiler.spec.run import Generate, RunSpec
+from profiler.theory.predict import bound
+from profiler.theory.step import step_cost
+
+START = 6.0  # seconds until a fresh process has its libraries and its machine is quiet
+LOADING = 5e8  # bytes/s of making or reading weights
+SLOWER = 2.5  # a library against the roofs
+ROUNDS, OVERTIME = 3, 3.0  # as the worker counts them
+CURVES = 25.0  # seconds of one machine curve
+UNKNOWN = (2e11, 2e10)  # FLOP/s and bytes/s of a machine that was never measured: only for this guess
+
+
+def expected(spec: RunSpec, roofs: Ceilings | None) -> float:
+    """Seconds of one run, from its start to its end."""
+    if not isinstance(spec.work, Generate) or spec.model is None:
+        return CURVES
+    work = spec.work
+    costs = step_cost(spec.model, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.dtype)
+    if roofs and spec.setup.dtype in roofs.matmul:
+        seconds = {phase: bound(cost, roofs).time for phase, cost in costs.items()}
+    else:
+        seconds = {phase: max(cost.flops / UNKNOWN[0], cost.bytes / UNKNOWN[1]) for phase, cost in costs.items()}
+    once = SLOWER * (seconds["prefill"] + work.new_tokens * seconds["decode"])
+    rounds = max(work.seconds, min(ROUNDS * once, OVERTIME * work.seconds + once))
+    around = 4 * SLOWER * seconds["prefill"] + 2.0  # cold, warm, and the kernels alone
+    return START + costs["decode"].weights / LOADING + around + rounds
+
+
+def left(experiment: Experiment, now: float) -> float:
+    """Seconds still to go: what is expected of the open runs, by how wrong that was for those that are over."""
+    took = [(expected(run.spec, None), _seconds(run)) for run in experiment.finished]
+    wrong = sum(real for _, real in took) / sum(guess for guess, _ in took) if took else 1.0
+    return sum(_open(run, now, wrong) for run in experiment.runs if not run.done)
+
+
+def _open(run: Run, now: float, wrong: float) -> float:
+    """Of one open run: the worker's own word where it has given one."""
+    if run.started and (told := run.left(now)) is not None:
+        return told
+    return max(expected(run.spec, None) * wrong - (now - run.started.at if run.started else 0.0), 1.0)
+
+
+def _seconds(run: Run) -> float:
+    begun = run.started.at if run.started else run.events[-1].at
+    return run.events[-1].at - begun + START / 2

@@ -1,0 +1,147 @@
+"""Labs: experiments made of several runs. A lab is a recipe, one row of LABS: what to vary, where a run stands on the axis,
+and what to say about the result. To add one is to add a row here, and its figure in profiler/figures/lab.py.
+"""
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from profiler.analysis import findings, recipes
+from profiler.analysis.experiment import Experiment, Place, by_batch, by_bytes, by_context
+from profiler.analysis.findings import Finding
+from profiler.analysis.recipes import Conditions, Plan
+from profiler.spec.machine import Ceilings
+from profiler.spec.run import RunSpec
+from profiler.theory.predict import Bound, predict
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One recipe."""
+
+    name: str
+    title: str
+    question: str
+    plan: Callable[[Conditions], Plan]
+    finding: Callable[[Experiment], Finding]
+    axis: str = ""
+    unit: str = "1"  # of the axis, in SI
+    place: Place | None = None  # None: its runs tell curves of the machine, not steps of a model
+    grid: Callable[[list[RunSpec]], list[RunSpec]] = lambda specs: specs  # where the predicted line is computed
+    asks: tuple[str, ...] = ("model", "dtype", "threads")  # what a person chooses
+
+
+LABS = {
+    lab.name: lab
+    for lab in (
+        Lab(
+            "batch",
+            "Batch sweep",
+            "How many sequences at once until arithmetic, not memory, sets the pace of decode?",
+            recipes.batches,
+            findings.batch,
+            "batch",
+            "1",
+            by_batch,
+            recipes.batch_grid,
+        ),
+        Lab(
+            "matmul",
+            "Matrix products",
+            "How fast are matrix products here, by size, number format and threads?",
+            recipes.products,
+            findings.matmul,
+            asks=("threads",),
+        ),
+        Lab(
+            "staircase",
+            "Cache staircase",
+            "How fast can memory be read, from the first cache to main memory?",
+            recipes.staircase,
+            findings.staircase,
+            asks=("threads",),
+        ),
+        Lab(
+            "bytes",
+            "Time against bytes",
+            "Does decode time follow the bytes of the model, and at which bandwidth?",
+            recipes.ladder,
+            findings.model_bytes,
+            "bytes read per token",
+            "B",
+            by_bytes,
+            asks=("dtypes", "threads"),
+        ),
+        Lab(
+            "context",
+            "Growth with context",
+            "What does a longer context, and its KV cache, cost each token?",
+            recipes.contexts,
+            findings.context,
+            "tokens of context",
+            "1",
+            by_context,
+            recipes.context_grid,
+        ),
+    )
+}
+
+
+def lab(name: str) -> Lab:
+    """The lab of that name. Raises ValueError of one sentence."""
+    if name not in LABS:
+        raise ValueError(f"There is no lab {name!r}; there are {', '.join(LABS)}.")
+    return LABS[name]
+
+
+def conclude(lab: Lab, experiment: Experiment) -> Finding:
+    """What the experiment found; no conclusion where other programs took part in it."""
+    found = lab.finding(experiment)
+    points = experiment.landed(lab.place) if lab.place else []
+    busy = [point for point in points if point.disturbed]
+    if not busy:
+        return found
+    warned = f" Other programs were busy while {len(busy)} of the {len(points)} points were measured: run it again on a quieter machine."
+    if len(busy) * 2 < len(points):
+        return replace(found, sentence=found.sentence + warned)
+    return replace(found, title="Inconclusive: other programs were busy meanwhile", sentence=found.sentence + warned, conclusive=False)
+
+
+def planned(lab: Lab, c: Conditions) -> Plan:
+    """The plan. Raises ValueError of one sentence when nothing can be run."""
+    plan = lab.plan(c)
+    if not plan.specs:
+        raise ValueError(f"Nothing of this experiment fits here: {plan.left_out[0]}. Choose a smaller model or a 16-bit number format.")
+    return plan
+
+
+def predicted(lab: Lab, specs: list[RunSpec], roofs: dict[str, Ceilings]) -> dict[str, list[tuple[float, Bound]]]:
+    """Series → (x, bound) along the axis, for the number formats whose roofs are known; empty for curves of the machine."""
+    lines: dict[str, list[tuple[float, Bound]]] = {}
+    if lab.place is None:
+        return lines
+    for spec in lab.grid(specs):
+        ceilings = roofs.get(spec.setup.dtype)
+        if ceilings and spec.setup.dtype in ceilings.matmul:
+            x, series = lab.place(spec)
+            lines.setdefault(series, []).append((x, predict(spec, ceilings)["decode"]))
+    return {series: sorted(line, key=lambda point: point[0]) for series, line in lines.items()}
+
+
+def alike(lab: Lab, ours: list[RunSpec], theirs: list[RunSpec]) -> bool:
+    """Whether two lists of runs ask the same: equal set-ups, and equal models where the lab does not vary them."""
+
+    def asked(specs: list[RunSpec]) -> set:
+        return {(spec.model.reference if spec.model and "model" in lab.asks else "", spec.setup) for spec in specs}
+
+    return asked(ours) == asked(theirs)
+
+
+def command(lab: Lab, c: Conditions) -> str:
+    """The command line that repeats an experiment."""
+    line = ["python", "-m", "profiler", "lab", lab.name]
+    line += ["--model", c.model.reference] if "model" in lab.asks and c.model else []
+    dtypes = c.dtypes if "dtypes" in lab.asks else (c.setup.dtype,) if "dtype" in lab.asks else ()
+    line += [word for dtype in dtypes for word in ("--dtype", dtype)]
+    line += ["--threads", str(c.setup.threads), "--device", c.setup.device]
+    return shlex.join(line + (["--thorough"] if c.thorough else []))

@@ -1,0 +1,204 @@
+"""Experiments as figures: the predicted line first, the measured points on the same axes as they land."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from profiler.analysis.experiment import Experiment, Landed
+from profiler.analysis.fits import line
+from profiler.analysis.labs import Lab, predicted
+from profiler.figures.curves import CYCLE, GREY, matmul_figure, staircase_figure
+from profiler.figures.style import GREEN, ORANGE, figure
+from profiler.spec.machine import Ceilings
+from profiler.spec.run import RunSpec
+from profiler.spec.units import words
+from profiler.theory.predict import Bound
+from profiler.theory.step import step_cost
+
+TALL = 400  # pixels
+Drawn = tuple[str, go.Figure, str]  # name, figure, alternative text
+Lines = dict[str, list[tuple[float, Bound]]]
+LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
+
+
+@dataclass(frozen=True)
+class View:
+    """What there is to draw of an experiment: before, while, and after it is measured."""
+
+    lab: Lab
+    specs: list[RunSpec]
+    roofs: dict[str, Ceilings]  # by number format; empty where nothing is known
+    experiment: Experiment | None = None
+    cache: int | None = None  # bytes of the last-level cache
+
+    @property
+    def lines(self) -> Lines:
+        """The prediction."""
+        return predicted(self.lab, self.specs, self.roofs)
+
+    @property
+    def landed(self) -> list[Landed]:
+        """The measured points."""
+        return self.experiment.landed(self.lab.place) if self.experiment and self.lab.place else []
+
+    def points(self, curve: str) -> dict:
+        """Points of a curve of the machine."""
+        return self.experiment.points(curve) if self.experiment else {}
+
+
+def figures(view: View) -> list[Drawn]:
+    """The figures of an experiment, the main one first."""
+    return FIGURES[view.lab.name](view)
+
+
+def batch_figures(view: View) -> list[Drawn]:
+    """Time of a step against batch, and the same points walking under the roofline."""
+    told = f"{len(view.landed)} points measured"
+    return [
+        ("time", batch_figure(view), f"Time of one decode step against batch: predicted bound, {told}"),
+        ("walk", walk_figure(view), f"Roofline: decode moves right as the batch grows, {told}"),
+    ]
+
+
+def batch_figure(view: View) -> go.Figure:
+    """Milliseconds of a decode step against batch, both logarithmic; the two roofs dotted, their maximum and the crossing."""
+    plot = figure(TALL, "batch: sequences generated side by side", "time per step (ms)", legend=LEGEND)
+    for bounds in view.lines.values():
+        x = [at for at, _ in bounds]
+        roofs = (("reading memory", GREEN, [b.bandwidth for _, b in bounds]), ("arithmetic", ORANGE, [b.compute for _, b in bounds]))
+        for name, colour, seconds in roofs:
+            _curve(plot, x, seconds, f"physics: {name}", colour, "dot")
+        _curve(plot, x, [b.time for _, b in bounds], "physics: the longer of both", GREY, "solid")
+    _measured(plot, view.landed)
+    ticks = sorted({int(spec.generate.batch) for spec in view.specs})
+    plot.update_xaxes(type="log", tickvals=ticks, ticktext=[str(tick) for tick in ticks])
+    plot.update_yaxes(type="log", dtick="D2", tickformat="~g")
+    return plot
+
+
+def walk_figure(view: View) -> go.Figure:
+    """FLOP/s against FLOP per byte: one point a batch, on the roof where physics would have it, and where it was measured."""
+    plot = figure(TALL, "arithmetic intensity (FLOP per byte)", "rate (FLOP/s)", legend=LEGEND)
+    costs = [(spec.generate.batch, _decode(spec)) for spec in view.specs]
+    for ceilings in view.roofs.values():
+        x = np.geomspace(min(cost.intensity for _, cost in costs) / 2, max(cost.intensity for _, cost in costs) * 2, 60)
+        roof = np.minimum(x * ceilings.dram, ceilings.peak)
+        name = f"roof: {words(ceilings.dram, 'B/s')}, {words(ceilings.peak, 'FLOP/s')}"
+        plot.add_scatter(x=x, y=roof, mode="lines", name=name, line={"color": GREY, "width": 2}, hoverinfo="skip")
+        plot.add_scatter(
+            x=[cost.intensity for _, cost in costs],
+            y=[min(cost.intensity * ceilings.dram, ceilings.peak) for _, cost in costs],
+            mode="markers+text",
+            name="predicted",
+            text=[f"batch {batch}" if index == 0 else str(batch) for index, (batch, _) in enumerate(costs)],
+            textposition="top center",
+            marker={"size": 11, "color": GREY, "symbol": "circle-open", "line": {"width": 2}},
+            hovertemplate="batch %{text}: at most %{y:.3s}FLOP/s<extra></extra>",
+        )
+    plot.add_scatter(
+        x=[point.intensity for point in view.landed],
+        y=[point.flops for point in view.landed],
+        mode="lines+markers+text",
+        name="measured",
+        text=[f"{point.x:g}" for point in view.landed],
+        textposition="bottom center",
+        marker={"size": 12, "color": CYCLE[0]},
+        line={"color": CYCLE[0], "width": 2},
+        hovertemplate="batch %{text}: %{y:.3s}FLOP/s<extra></extra>",
+    )
+    plot.update_xaxes(type="log", dtick="D2", tickformat="~g")
+    plot.update_yaxes(type="log", dtick=1, tickformat="~s")
+    return plot
+
+
+def _decode(spec: RunSpec):
+    work = spec.generate
+    assert spec.model
+    return step_cost(spec.model, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.dtype)["decode"]
+
+
+def straight_figures(view: View) -> list[Drawn]:
+    """Time of a step along a linear axis: prediction dashed, points with intervals, the fitted line once there are three points."""
+    scale = 1e9 if view.lab.unit == "B" else 1.0
+    plot = figure(TALL, f"{view.lab.axis}{' (GB)' if scale > 1 else ''}", "time per step (ms)", legend=LEGEND)
+    colours = dict(zip(dict.fromkeys([*view.lines, *_series(view.landed)]), CYCLE * 8))
+    for series, bounds in view.lines.items():
+        x = [0.0, *(at / scale for at, _ in bounds)] if scale > 1 else [at for at, _ in bounds]
+        seconds = [0.0, *(b.time for _, b in bounds)] if scale > 1 else [b.time for _, b in bounds]
+        _curve(plot, x, seconds, f"physics, {series}", colours[series], "dot")
+    for series in _series(view.landed):
+        chosen = [point for point in view.landed if point.series == series]
+        _points(plot, chosen, series, colours[series], scale)
+        fit = line([point.x for point in chosen], [point.seconds for point in chosen])
+        if fit and fit.count > 2:
+            ends = [0.0, max(point.x for point in chosen)]
+            _curve(plot, [end / scale for end in ends], [fit.at(end) for end in ends], f"line through {series}", colours[series], "solid")
+    plot.update_xaxes(rangemode="tozero")
+    plot.update_yaxes(rangemode="tozero")
+    return [("time", plot, f"Time of one decode step by {view.lab.axis}: predicted lines, {len(view.landed)} points measured")]
+
+
+def _series(landed: list[Landed]) -> list[str]:
+    return list(dict.fromkeys(point.series for point in landed))
+
+
+def _curve(plot: go.Figure, x: list[float], seconds: list[float], name: str, colour: str, dash: str) -> None:
+    style = {"color": colour, "dash": dash, "width": 2}
+    plot.add_scatter(x=x, y=[1e3 * value for value in seconds], mode="lines", name=name, line=style, hoverinfo="skip")
+
+
+def _measured(plot: go.Figure, landed: list[Landed]) -> None:
+    for colour, series in zip(CYCLE, _series(landed) or [""]):
+        _points(plot, [point for point in landed if point.series == series], series, colour, 1.0, joined=True)
+
+
+def _points(plot: go.Figure, points: list[Landed], series: str, colour: str, scale: float, *, joined: bool = False) -> None:
+    """Medians with their 95 % intervals; hollow where other programs were busy."""
+    ends = [point.steps.interval for point in points]
+    plot.add_scatter(
+        x=[point.x / scale for point in points],
+        y=[1e3 * point.seconds for point in points],
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": [1e3 * (high - point.seconds) for point, (_, high) in zip(points, ends)],
+            "arrayminus": [1e3 * (point.seconds - low) for point, (low, _) in zip(points, ends)],
+            "thickness": 1.5,
+        },
+        mode="lines+markers" if joined else "markers",
+        name=f"measured, {series}" if series else "measured",
+        marker={"size": 11, "color": colour, "symbol": ["circle-open" if point.disturbed else "circle" for point in points]},
+        line={"color": colour, "width": 2},
+        customdata=[[words(point.tokens, "tok/s"), point.run.spec.title] for point in points],
+        hovertemplate="%{customdata[1]}<br>%{y:.3g} ms a step, %{customdata[0]}<extra></extra>",
+    )
+
+
+def staircase_figures(view: View) -> list[Drawn]:
+    """Reading memory by working set, over the rates that are known from earlier."""
+    known = next(iter(view.roofs.values()), None)
+    expected = {f"known from {words(size, 'B')} in all": rate for size, rate in sorted(known.read.items())} if known else {}
+    ends = dict([*list(expected.items())[:1], *list(expected.items())[-1:]])
+    points = view.points("read")
+    told = sum(len(x) for x, _ in points.values())
+    return [("read", staircase_figure(points, view.cache, TALL, ends), f"Read bandwidth by working set, {told} points measured")]
+
+
+def matmul_figures(view: View) -> list[Drawn]:
+    """Matrix products by size, over the rates that are known from earlier."""
+    known = next(iter(view.roofs.values()), None)
+    points = view.points("matmul")
+    told = sum(len(x) for x, _ in points.values())
+    expected = {f"known, {dtype}": rate for dtype, rate in known.matmul.items()} if known else {}
+    return [("matmul", matmul_figure(points, TALL, expected), f"Rate of matrix products by size, {told} points measured")]
+
+
+FIGURES: dict[str, Callable[[View], list[Drawn]]] = {
+    "batch": batch_figures,
+    "matmul": matmul_figures,
+    "staircase": staircase_figures,
+    "bytes": straight_figures,
+    "context": straight_figures,
+}
