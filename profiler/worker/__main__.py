@@ -8,6 +8,8 @@ from profiler.worker.channel import READY, Channel, leash, take_output
 
 CHANNEL = take_output()  # before the heavy imports below, which may print
 
+import numpy  # noqa: E402, F401 - before torch, whose OpenMP binds this thread to one core: its threads would inherit that
+
 from profiler.record.events import Failed, Job, Started  # noqa: E402 - standard output must be taken first
 from profiler.worker import tasks  # noqa: E402 - imports torch
 

@@ -1,177 +1,185 @@
-"""Ceilings: what this machine reaches in microbenchmarks, and the canary that tells if it still does.
+"""The task `ceilings`: what this machine reaches in microbenchmarks, for one device, thread count and dtype.
 
-A ceiling is the best of many short slices: under a scheduler, long slices lie about the hardware. Read bandwidth is a
-sum over a buffer (within a few percent of a compiled read loop), the matrix rate is the best of two forms and several
-sizes, because no library is best at one shape.
+A ceiling is the best of many short slices. What is measured is listed in `plan`; here it is worked off, with a rest about
+once a second in which whoever watches may repaint, and folded into one value. Work of other programs while the clock ran,
+or reads that differ among themselves, make the whole disturbed.
 """
 
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Sequence
+from statistics import median
 
-import psutil
 import torch
-from torch.nn.functional import linear
 
-from profiler.record.events import Finished, Job, Probed
-from profiler.spec.machine import Ceilings
-from profiler.spec.run import Setup
+from profiler.record.events import Entered, Finished, Job, Point, Probed
+from profiler.spec.machine import Ceilings, Scaling
+from profiler.worker.bandwidth import ARRAYS
+from profiler.worker.canary import Canary
 from profiler.worker.channel import Channel
-from profiler.worker.device import Marks
+from profiler.worker.dispatch import copies, dispatch, launch
+from profiler.worker.neighbours import Neighbours
+from profiler.worker.plan import Curve, Plan, Probe
+from profiler.worker.products import NUMPY
+from profiler.worker.timing import slices
 
-FLOOR = 128 << 20  # bytes: the least buffer that is called main memory
-DTYPES = ("float32", "bfloat16", "float16")
-CANARY = 512  # rows and columns of the canary's product, in float32 whatever the run's dtype: it watches the clock
-LONG = 0.5  # seconds of one slice after which warming up is lost in it
-SIZES = (256, 512, 1024, 2048, 4096)
+__all__ = ["Canary", "beaten", "measure", "run", "slices"]
 
-
-def best(work: Callable[[], object], device: str, budget: float, least: int = 3) -> float:
-    """Seconds of the fastest of many runs of `work` within `budget` seconds."""
-    return min(slices(work, device, budget, least))
-
-
-def slices(work: Callable[[], object], device: str, budget: float, least: int = 3) -> list[float]:
-    """Seconds of each run of `work`, for about `budget` seconds; the first run warms up, and counts only if it was long."""
-    seconds: list[float] = []
-    first = _once(work, device)
-    if first > LONG:
-        seconds, least = [first], min(least, 2)
-    end = time.perf_counter() + budget
-    while len(seconds) < least or time.perf_counter() < end:
-        seconds.append(_once(work, device))
-    return seconds
+FOREIGN = 0.15  # cores of other programs' work that disturb
+UNEVEN = 1.5  # median over best of the canary's reads that tells of a disturbance
+BEATEN = 1.1  # times a kept ceiling: more than noise
+REST = 0.3  # seconds: time to repaint
+BETWEEN_RESTS = 1.5  # seconds of work before the next rest, at least
+SINGS = 4  # small products of the canary, the best of which counts
 
 
-def _once(work: Callable[[], object], device: str) -> float:
-    marks = Marks(device)
-    marks.mark()
-    work()
-    marks.mark()
-    return marks.seconds()[0]
+def beaten(kept: Ceilings, canary: Canary) -> bool:
+    """Whether the machine is now faster than its kept ceilings say, so that they must be measured again."""
+    return canary.read() > BEATEN * kept.dram or canary.matmul() > BEATEN * kept.canary_matmul
 
 
-class Canary:
-    """A short read of memory and a small matrix product, always the same: before, between and after the work."""
-
-    def __init__(self, setup: Setup, cache: int | None):
-        self.device = setup.device
-        self.buffer = torch.ones(main_memory_size(setup.device, cache) // 4, device=setup.device)
-        self.matrix = torch.randn(CANARY, CANARY, device=setup.device)
-
-    def read(self) -> float:
-        """Bytes/s."""
-        return self.buffer.nbytes / min(self.reads())
-
-    def reads(self) -> list[float]:
-        """Seconds of each of a dozen reads of the whole buffer."""
-        return slices(self.buffer.sum, self.device, 0, 12)
-
-    def matmul(self) -> float:
-        """FLOP/s."""
-        return 2 * CANARY**3 / best(lambda: linear(self.matrix, self.matrix), self.device, 0, 12)
-
-    def sing(self, channel: Channel) -> None:
-        """Measure and tell."""
-        channel.measured("canary_read", self.read())
-        channel.measured("canary_matmul", self.matmul())
+def measure(job: Job, channel: Channel, canary: Canary) -> Ceilings:
+    """The ceilings that one run is judged by, in a few seconds, without telling each point."""
+    plan = Plan(job.spec.setup, job.hardware.cache)
+    return Bench(plan, canary, channel, told=False).ceilings(plan.quick(), full=False)
 
 
-def main_memory_size(device: str, cache: int | None) -> int:
-    """Bytes of a buffer that no cache holds: four times the last-level cache, at most an eighth of what is free."""
-    if device.startswith("cuda"):
-        held = 4 * torch.cuda.get_device_properties(device).L2_cache_size
-        return int(min(max(held, 1 << 30), torch.cuda.mem_get_info(device)[0] // 8))
-    return int(min(max(4 * (cache or 0), FLOOR), psutil.virtual_memory().available // 8))
+@torch.inference_mode()
+def run(job: Job, channel: Channel) -> Finished:
+    """The task `ceilings`: points while they are measured, and at the end, but for a single curve, the ceilings."""
+    work = job.spec.work
+    assert work.task == "ceilings"
+    channel.enter("ceilings", note="Making buffers")
+    plan = Plan(job.spec.setup, job.hardware.cache)
+    bench = Bench(plan, Canary(job.spec.setup, job.hardware.cache), channel, told=True)
+    if work.scope in ("memory", "matmul"):
+        bench.work_off(plan.memory() if work.scope == "memory" else plan.matmul())
+        return Finished(at=time.time(), facts={"disturbed": float(bench.disturbed())})
+    found = bench.ceilings(plan.quick() if work.scope == "quick" else plan.full(), full=work.scope == "full")
+    channel.emit(Probed(at=time.time(), ceilings=found, kept=False))
+    return Finished(at=time.time(), facts={"foreign": bench.neighbours.cores})
 
 
-def cache_size(device: str, cache: int | None) -> int:
-    """Bytes of a buffer that the last-level cache holds easily."""
-    held = torch.cuda.get_device_properties(device).L2_cache_size if device.startswith("cuda") else cache or (4 << 20)
-    return max(held // 4, 1 << 20)
+class Bench:
+    """Works off probes, and knows what they found."""
+
+    def __init__(self, plan: Plan, canary: Canary, channel: Channel, told: bool):
+        self.plan, self.canary, self.channel, self.told = plan, canary, channel, told
+        self.neighbours = Neighbours()
+        self.found: dict[tuple[Curve, str, float], float] = {}
+
+    def work_off(self, probes: Sequence[Probe]) -> None:
+        """Measure them in their order."""
+        began = rested = time.perf_counter()
+        planned = sum(probe.seconds for probe in probes)
+        done = 0.0
+        self._enter(planned)
+        for probe in probes:
+            torch.set_num_threads(probe.threads)
+            with self.neighbours.watched():
+                value = probe.measure()
+            done += probe.seconds
+            if value is not None:
+                key = probe.curve, probe.series, probe.x
+                self.found[key] = max(value, self.found.get(key, 0.0))
+                self._tell(probe, value)
+            if self.told and time.perf_counter() - rested > BETWEEN_RESTS:
+                left = (planned - done) * (time.perf_counter() - began) / done
+                self.channel.enter("rest", left=left)
+                time.sleep(REST)
+                self._enter(left)
+                rested = time.perf_counter()
+        torch.set_num_threads(self.plan.threads)
+
+    def _enter(self, left: float) -> None:
+        if self.told:
+            self.channel.emit(Entered(at=time.time(), name="ceilings", timed=True, left=left))
+
+    def _tell(self, probe: Probe, value: float) -> None:
+        if self.told:
+            self.channel.emit(Point(at=time.time(), curve=probe.curve, series=probe.series, x=probe.x, value=value))
+
+    def disturbed(self) -> bool:
+        """Whether something else kept the machine busy."""
+        reads = self.canary.reads()
+        return self.neighbours.cores > FOREIGN or median(reads) > UNEVEN * min(reads)
+
+    def ceilings(self, probes: Sequence[Probe], full: bool) -> Ceilings:
+        """The value that these probes make."""
+        self.work_off(probes)
+        with self.neighbours.watched():
+            canary_matmul = max(self.canary.matmul() for _ in range(SINGS))
+            device = self.plan.device
+            up, down = copies(device, 0.2)
+            tiny, asked = dispatch(device), launch(device)
+        setup = self.plan.setup
+        return Ceilings(
+            device=device,
+            threads=setup.threads,
+            dtype=setup.dtype,
+            at=time.time(),
+            read=self._reads(),
+            copy_rate=self._far("copy"),
+            triad_rate=self._far("triad"),
+            matmul=self._products(canary_matmul),
+            matvec=self._matvecs(),
+            dispatch=tiny,
+            canary_matmul=canary_matmul,
+            scaling=self._scaling(),
+            launch=asked,
+            upload=up,
+            download=down,
+            versions={"torch": torch.__version__},
+            disturbed=self.disturbed(),
+            full=full,
+        )
+
+    def _of(self, curve: Curve) -> list[tuple[str, float, float]]:
+        """(series, x, value) of one curve."""
+        return [(series, x, value) for (name, series, x), value in self.found.items() if name == curve]
+
+    def _far(self, kernel: Curve) -> float:
+        """Bytes/s from main memory with all threads."""
+        assert kernel in ARRAYS
+        series = self.plan.series(self.plan.threads)
+        return max((x, value) for name, x, value in self._of(kernel) if name == series)[1]
+
+    def _reads(self) -> dict[int, float]:
+        """Working set of all threads → bytes/s."""
+        threads = self.plan.threads
+        series = self.plan.series(threads)
+        found = {int(x) * threads: value for name, x, value in self._of("read") if name == series}
+        again = [value for _, x, value in self._of("scaling_read") if x == threads]
+        found[max(found)] = max(found[max(found)], *again, 0.0)
+        return rising(found)
+
+    def _products(self, canary_matmul: float) -> dict[str, float]:
+        """Format → the best rate of any library and size with all threads."""
+        best: dict[str, float] = {"float32": canary_matmul}
+        for series, _, value in self._of("matmul"):
+            kind, threads = series.split(" · ")
+            if threads == self.plan.series(self.plan.threads):
+                dtype = "float32" if kind == NUMPY else kind
+                best[dtype] = max(best.get(dtype, 0.0), value)
+        return best
+
+    def _matvecs(self) -> dict[str, float]:
+        """Dtype → bytes/s of weights from main memory."""
+        found: dict[str, dict[float, float]] = {}
+        for dtype, rows, value in self._of("matvec"):
+            found.setdefault(dtype, {})[rows] = value
+        last = {dtype: values[max(values)] for dtype, values in found.items()}
+        again = {dtype: value for dtype, threads, value in self._of("scaling_matvec") if threads == self.plan.threads}
+        return {dtype: max(rate, again.get(dtype, 0.0)) for dtype, rate in last.items()}
+
+    def _scaling(self) -> dict[int, Scaling]:
+        """Threads → what they reach."""
+        columns = [{int(x): value for _, x, value in self._of(curve)} for curve in ("scaling_read", "scaling_matmul", "scaling_matvec")]
+        return {threads: Scaling(read=read, matmul=columns[1][threads], matvec=columns[2][threads]) for threads, read in columns[0].items()}
 
 
-def read_rate(size: int, device: str, budget: float) -> float:
-    """Bytes/s of reading `size` bytes again and again."""
-    buffer = torch.ones(size // 4, device=device)
-    return buffer.nbytes / best(buffer.sum, device, budget, 8)
-
-
-def copy_rate(size: int, device: str, budget: float) -> float:
-    """Bytes/s of a copy, read and written bytes counted once each."""
-    source, target = torch.ones(size // 4, device=device), torch.ones(size // 4, device=device)
-    return 2 * source.nbytes / best(lambda: target.copy_(source), device, budget, 6)
-
-
-def matmul_rate(dtype: str, device: str, budget: float) -> float:
-    """FLOP/s of the best square matrix product; sizes grow while one product stays short, since some kernels are naive."""
-    rate = 0.0
-    for size in SIZES:
-        a = torch.randn(size, size).to(device, getattr(torch, dtype))
-        for form in (torch.mm, linear):
-            product = partial(form, a, a)
-            once = best(product, device, 0, 1)
-            seconds = min(once, best(product, device, budget)) if once < budget / 4 else once
-            rate = max(rate, 2 * size**3 / seconds)
-        if 2 * (2 * size) ** 3 / rate > budget:  # the next size would take too long
-            break
-    return rate
-
-
-def dispatch(device: str) -> float:
-    """Seconds of one tiny operator in eager mode."""
-    tiny = torch.zeros(1, device=device)
-
-    def many() -> None:
-        for _ in range(500):
-            torch.add(tiny, 1, out=tiny)
-
-    return best(many, device, 0.05) / 500
-
-
-def measure(job: Job, channel: Channel, canary: Canary, quick: bool = True) -> Ceilings:
-    """The ceilings of the job's device, threads and dtype."""
-    setup, cache = job.spec.setup, job.hardware.cache
-    device, budget = setup.device, 0.25 if quick else 0.6
-    sizes = {cache_size(device, cache), main_memory_size(device, cache)}
-    if not quick:
-        sizes |= {size for power in range(15, 40) if (size := 1 << power) < max(sizes)}
-    dtypes = sorted({setup.dtype, "float32"}) if quick else [dtype for dtype in DTYPES if device != "mps" or dtype != "bfloat16"]
-    rates = {}
-    for size in sorted(sizes):
-        rates[size] = read_rate(size, device, budget)
-    copied = copy_rate(max(sizes), device, budget)
-    peaks = {dtype: matmul_rate(dtype, device, budget) for dtype in dtypes}
-    canary_matmul = max(canary.matmul() for _ in range(4))
-    peaks["float32"] = max(peaks["float32"], canary_matmul)
-    reads = canary.reads()
-    return Ceilings(
-        device=device,
-        threads=setup.threads,
-        dtype=setup.dtype,
-        at=time.time(),
-        read=_rising(rates),
-        copy_rate=copied,
-        matmul=peaks,
-        dispatch=dispatch(device),
-        canary_matmul=canary_matmul,
-        versions={"torch": torch.__version__},
-        disturbed=sorted(reads)[len(reads) // 2] > 1.5 * min(reads),
-    )
-
-
-def _rising(rates: dict[int, float]) -> dict[int, float]:
+def rising(rates: dict[int, float]) -> dict[int, float]:
     """A smaller working set is never slower to read than a larger one: what was seen of the larger holds for it, too."""
     floor, held = 0.0, {}
     for size in sorted(rates, reverse=True):
         floor = held[size] = max(rates[size], floor)
     return held
-
-
-def run(job: Job, channel: Channel) -> Finished:
-    """The task `ceilings`."""
-    quick = job.spec.work.task == "ceilings" and job.spec.work.quick
-    channel.enter("ceilings", left=3 if quick else 60)
-    canary = Canary(job.spec.setup, job.hardware.cache)
-    channel.emit(Probed(at=time.time(), ceilings=measure(job, channel, canary, quick), kept=False))
-    return Finished(at=time.time())

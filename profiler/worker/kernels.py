@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from profiler.spec.run import Generate
-from profiler.worker.ceilings import slices
+from profiler.worker.timing import slices
 
 
 def linear_layers(model: PreTrainedModel) -> list[nn.Linear | Conv1D]:

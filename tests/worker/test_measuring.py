@@ -12,7 +12,7 @@ from profiler.catalog.models import rows
 from profiler.catalog.resolve import resolve
 from profiler.spec.run import Generate, Setup
 from profiler.theory.memory import kv_per_token
-from profiler.worker import ceilings, kernels, shapes
+from profiler.worker import kernels, shapes
 from profiler.worker.decoding import Decoding
 from profiler.worker.device import Marks, memory_marks, reset_peaks
 from profiler.worker.loading import open_model
@@ -122,13 +122,6 @@ def test_fused_experts_are_not_covered():
         "head_dim": 16,
     }
     assert kernels.covered(shapes.build(from_hf_config(config, name="m", reference="m", origin="random"), Setup(), 0)) < 0.2
-
-
-def test_ceilings_are_ordered():
-    """The cache is read at least as fast as main memory; rates are positive."""
-    assert ceilings._rising({10: 5.0, 100: 8.0}) == {10: 8.0, 100: 8.0}
-    assert ceilings.matmul_rate("float32", "cpu", 0.01) > 1e8
-    assert 0 < ceilings.dispatch("cpu") < 1e-3
 
 
 def test_a_damaged_checkpoint_is_refused(tiny_folder, tmp_path):

@@ -1,0 +1,73 @@
+"""Matrix products by size, dtype and library, and the matrix-vector product that decode consists of.
+
+A roof is what any library reaches: square products by two forms of torch's, whose kernels differ, and on a processor by
+numpy's in float32, which is often the faster one. Some formats have no real kernel in a library (float16 on most
+processors), so a form is dropped as soon as its next size would take too long.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch.nn.functional import linear
+
+from profiler.worker.timing import best, once
+
+SIZES = (256, 384, 512, 768, 1024, 1536, 2048)
+LARGEST = 4096
+ACCELERATOR_SIZES = (512, 1024, 2048, 4096, 8192)
+QUICK_SIZES = (512, 1024)
+ROWS = (512, 1024, 2048, 4096, 8192)  # of the square matrices that one vector is multiplied with
+PATIENCE = 0.6  # seconds that one product may take; a larger one is left out
+NUMPY = "float32 by numpy"
+
+
+def formats(device: str) -> list[str]:
+    """The number formats that torch multiplies on a device, quickly or not; numpy's product beside its own."""
+    if device == "mps":
+        return ["float32", "float16"]
+    return ["float32", *([NUMPY] if device == "cpu" else []), "bfloat16", "float16", "int8"]
+
+
+class Products:
+    """Square products, and what was learned about them on the way."""
+
+    def __init__(self, device: str):
+        self.device = device
+        self.largest: dict[tuple[str, str, int], int] = {}  # format, form and threads → the size after which it is too slow
+        self.best: dict[str, tuple[float, int]] = {}  # format → its highest rate, and the size that reached it
+
+    def rate(self, kind: str, size: int, seconds: float, threads: int = 0) -> float | None:
+        """FLOP/s (OP/s of int8) of the fastest form within about `seconds`; None where all would take too long."""
+        rates = []
+        for name, call in self._forms(kind, size).items():
+            if size > self.largest.get((kind, name, threads), size):
+                continue
+            first = once(call, self.device)
+            fastest = min(first, best(call, self.device, seconds, 2)) if first < PATIENCE / 2 else first
+            rates.append(2 * size**3 / fastest)
+            if fastest * 8 > PATIENCE:  # a matrix of twice the size
+                self.largest[kind, name, threads] = size
+        if not rates:
+            return None
+        self.best[kind] = max(self.best.get(kind, (0.0, 0)), (max(rates), size))
+        return max(rates)
+
+    def _forms(self, kind: str, size: int) -> dict[str, Callable[[], object]]:
+        """The ways to multiply two square matrices of this format."""
+        if kind == "int8":
+            whole = torch.randint(-127, 128, (size, size), dtype=torch.int8).to(self.device)
+            return {"_int_mm": lambda: torch._int_mm(whole, whole)}
+        if kind == NUMPY:
+            plain = np.random.default_rng(0).standard_normal((size, size), np.float32)
+            target = np.empty_like(plain)
+            return {"matmul": lambda: np.matmul(plain, plain, out=target)}
+        a = torch.randn(size, size).to(self.device, getattr(torch, kind))
+        return {"mm": lambda: torch.mm(a, a), "linear": lambda: linear(a, a)}
+
+
+def matvec_rate(dtype: str, rows: int, columns: int, device: str, seconds: float) -> float:
+    """Bytes/s of weights at which one row is multiplied with a matrix of rows × columns: decode's own shape, batch 1."""
+    weight = torch.full((rows, columns), 0.5, dtype=getattr(torch, dtype), device=device)
+    vector = torch.full((1, columns), 0.5, dtype=weight.dtype, device=device)
+    return weight.nbytes / best(lambda: linear(vector, weight), device, seconds)
