@@ -1,5 +1,8 @@
 """The form: from widgets to a RunSpec, all of it in the address bar."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import streamlit as st
 from pydantic import ValidationError
 
@@ -27,11 +30,13 @@ HELP = {
     "random:NAME for random weights of that shape.",
     "dtype": "How weights, cache and arithmetic are stored: 4 bytes a number in float32, 2 in bfloat16 and float16. Processors "
     "without 16-bit arithmetic can be slower with the smaller ones.",
+    "threads": "Processor threads, each bound to a core of its own.",
     "batch": "Sequences generated side by side.",
     "prompt_tokens": "Length of the text that the model reads first (prefill). A token is about ¾ of a word.",
     "new_tokens": "Tokens that the model writes, one after another (decode).",
 }
 DEFAULTS = {"batch": 1, "prompt_tokens": 128, "new_tokens": 32}
+Made = TypeVar("Made")
 
 
 def values(spec: RunSpec) -> dict:
@@ -75,7 +80,34 @@ def form() -> RunSpec | None:
         label_visibility="collapsed",
     )
     columns = st.columns([3, 1.4, 1, 1.2, 1.2], vertical_alignment="bottom")
-    model = columns[0].selectbox(
+    model = model_box(columns[0])
+    chosen = {"dtype": dtype_box(columns[1], setup)}
+    work = {
+        name: column.number_input(title, least, most, value=DEFAULTS[name], key=name, bind="query-params", help=HELP[name])
+        for column, (name, title, least, most) in zip(columns[2:], COUNTS)
+    }
+    with st.expander("More settings"):
+        more = _more(setup)
+    spec = checked(lambda: _spec(model or "", work | {"seconds": more.pop("seconds")}, chosen | more))
+    if spec:
+        st.caption(about(spec.model))
+    return spec
+
+
+def checked(make: Callable[[], Made]) -> Made | None:
+    """What `make` returns; None, with one sentence on the page, where the input is bad."""
+    try:
+        return make()
+    except ValidationError as error:
+        st.error(sentence(error), icon=":material/block:")
+    except ValueError as error:
+        st.error(str(error), icon=":material/block:")
+    return None
+
+
+def model_box(where) -> str | None:
+    """The one field that names a model."""
+    return where.selectbox(
         "Model",
         list(models.rows()),
         key="model",
@@ -84,32 +116,24 @@ def form() -> RunSpec | None:
         placeholder="or type a hub id, a folder, a .gguf file",
         help=HELP["model"],
     )
+
+
+def dtype_box(where, setup: Setup) -> str:
+    """The number format."""
     dtypes = list(BYTES)
-    chosen = {
-        "dtype": columns[1].selectbox(
-            "Number format", dtypes, index=dtypes.index(setup.dtype), key="dtype", bind="query-params", help=HELP["dtype"]
-        )
-    }
-    work = {
-        name: column.number_input(title, least, most, value=DEFAULTS[name], key=name, bind="query-params", help=HELP[name])
-        for column, (name, title, least, most) in zip(columns[2:], COUNTS)
-    }
-    with st.expander("More settings"):
-        more = _more(setup)
-    try:
-        spec = _spec(model or "", work | {"seconds": more.pop("seconds")}, chosen | more)
-        st.caption(_about(spec.model))
-        return spec
-    except ValidationError as error:
-        st.error(sentence(error), icon=":material/block:")
-    except ValueError as error:
-        st.error(str(error), icon=":material/block:")
-    return None
+    return where.selectbox("Number format", dtypes, index=dtypes.index(setup.dtype), key="dtype", bind="query-params", help=HELP["dtype"])
+
+
+def threads_box(where, setup: Setup) -> int:
+    """Processor threads."""
+    return where.number_input(
+        "Threads", 1, this_machine().cores, value=setup.threads, key="threads", bind="query-params", help=HELP["threads"]
+    )
 
 
 def _spec(model: str, work: dict, setup: dict) -> RunSpec:
     """The checked spec. Raises ValueError, ValidationError among them."""
-    spec = RunSpec(model=_resolved(model), work=Generate.model_validate(work), setup=Setup.model_validate(setup))
+    spec = RunSpec(model=resolved(model), work=Generate.model_validate(work), setup=Setup.model_validate(setup))
     check(spec, this_machine(), available_memory())
     return spec
 
@@ -117,18 +141,9 @@ def _spec(model: str, work: dict, setup: dict) -> RunSpec:
 def _more(setup: Setup) -> dict:
     """The settings that few people change."""
     columns = st.columns(5, vertical_alignment="bottom")
-    cores = this_machine().cores
     return {
         "device": columns[0].selectbox("Device", devices(), key="device", bind="query-params", help="Where the model runs."),
-        "threads": columns[1].number_input(
-            "Threads",
-            1,
-            cores,
-            value=setup.threads,
-            key="threads",
-            bind="query-params",
-            help="Processor threads, each bound to a core of its own.",
-        ),
+        "threads": threads_box(columns[1], setup),
         "attention": columns[2].selectbox(
             "Attention",
             ["auto", "sdpa", "eager"],
@@ -156,11 +171,12 @@ def _more(setup: Setup) -> dict:
 
 
 @st.cache_data(show_spinner="Looking at the model …", ttl=60)
-def _resolved(text: str) -> ModelSpec:
+def resolved(text: str) -> ModelSpec:
+    """The model that a person named, remembered for a minute. Raises ValueError of one sentence."""
     return resolve(text)
 
 
-def _about(model: ModelSpec | None) -> str:
+def about(model: ModelSpec | None) -> str:
     """One line about the chosen model."""
     assert model
     weights = "trained weights" if model.trained else "random weights (speed does not depend on their values)"
