@@ -71,7 +71,8 @@ def run(
 
 @app.command()
 def ceilings(
-    quick: Annotated[bool, typer.Option("--quick", help="Only what one run needs, in a few seconds.")] = False,
+    scope: Annotated[str, typer.Option(help="full (about a minute), quick (a few seconds), or one curve: memory or matmul.")] = "full",
+    quick: Annotated[bool, typer.Option("--quick", help="Short for --scope quick.")] = False,
     dtype: Dtype = None,
     threads: Threads = None,
     device: Device = None,
@@ -79,8 +80,8 @@ def ceilings(
 ) -> None:
     """Measure what this machine can do: bandwidth, matrix products, dispatch."""
     with border(as_json):
-        done = _do(RunSpec(work=MeasureCeilings(quick=quick), setup=_setup(device, threads, dtype)))
-        finish(done, as_json, lambda run: terminal.show_ceilings(run.ceilings))
+        work = MeasureCeilings.model_validate({"scope": "quick" if quick else scope})
+        finish(_do(RunSpec(work=work, setup=_setup(device, threads, dtype))), as_json, terminal.show_ceilings)
 
 
 @app.command()
@@ -189,8 +190,8 @@ def show_run(id: str, as_json: Json = False) -> None:
             terminal.OUT.print(f"{found.spec.title}: {found.status}. {found.reason}", highlight=False)
         elif isinstance(found.spec.work, Generate):
             terminal.show(found)
-        elif found.ceilings:
-            terminal.show_ceilings(found.ceilings)
+        elif found.spec.work.task == "ceilings":
+            terminal.show_ceilings(found)
 
 
 @kept.command("export")

@@ -13,13 +13,12 @@ from profiler.analysis.labs import LABS, Lab, conclude
 from profiler.analysis.memory import split
 from profiler.analysis.moment import PHASES
 from profiler.analysis.outcome import rows as outcome_rows
-from profiler.analysis.table import MODEL, ceilings_rows, rows
+from profiler.analysis.table import MODEL, ceilings_rows, point_rows, rows
 from profiler.analysis.trust import doubts, overhead, own_load
 from profiler.analysis.verdict import verdict
 from profiler.analysis.waterfall import waterfall
 from profiler.record.jobs import Jobs
 from profiler.record.run import Run
-from profiler.spec.machine import Ceilings
 from profiler.spec.units import words
 
 OUT, ERR = Console(), Console(stderr=True)
@@ -92,14 +91,15 @@ def _waterfall(run: Run, phase: str) -> Table:
     return table
 
 
-def show_ceilings(found: Ceilings) -> None:
-    """What the machine can do."""
-    table = Table("ceiling", "reached", box=None, header_style="dim")
-    for row in ceilings_rows(found):
+def show_ceilings(run: Run) -> None:
+    """What the machine can do; of a single curve, its points."""
+    rows = ceilings_rows(run.ceilings) if run.ceilings else point_rows(run)
+    table = Table(*rows[0], box=None, header_style="dim")
+    for row in rows:
         table.add_row(*row.values())
     OUT.print(table)
-    if found.disturbed:
-        OUT.print("[yellow]The machine was busy: these are not kept.[/]")
+    if run.ceilings and run.ceilings.disturbed:
+        OUT.print("[yellow]The machine was busy with other programs: these are not kept as its ceilings.[/]")
 
 
 def follow_all(jobs: Jobs, whole: str, ids: list[str]) -> Experiment:

@@ -8,6 +8,7 @@ A spare worker with its imports done waits for the next run, and is never starte
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 from profiler.record.events import EVENT, Event, Failed, Finished, Job, Probed
 from profiler.record.paths import cache_folder
 from profiler.record.process import Environment, Worker
+from profiler.record.run import Run
 from profiler.record.sampler import Sampler
 from profiler.record.store import Store
 from profiler.spec.machine import Ceilings, Hardware
@@ -30,10 +32,13 @@ QUEUE_LIMIT = 50
 
 
 class Jobs:
-    """Runs specs, one after another."""
+    """Runs specs, one after another.
 
-    def __init__(self, store: Store, hardware: Hardware, time_limit: float = 3600.0):
-        self.store, self.hardware, self.time_limit = store, hardware, time_limit
+    `judge` says of a finished generate run whether it beat its ceilings, which are then measured anew by the next one.
+    """
+
+    def __init__(self, store: Store, hardware: Hardware, time_limit: float = 3600.0, judge: Callable[[Run], bool] | None = None):
+        self.store, self.hardware, self.time_limit, self.judge = store, hardware, time_limit, judge
         self.lock = FileLock(Path(tempfile.gettempdir()) / "need-for-speed.lock", mode=0o666)
         self.queue: SimpleQueue[str] = SimpleQueue()
         self.spare: Worker | None = None
@@ -157,6 +162,8 @@ class Jobs:
                 self.store.set_status(id, "finished" if isinstance(event, Finished) else event.status)
             if isinstance(event, Probed) and not event.kept and not event.ceilings.disturbed:
                 self.store.keep_ceilings(self._key(spec), event.ceilings)
+            if isinstance(event, Finished) and isinstance(spec.work, Generate) and self.judge and self.judge(self.store.run(id)):
+                self.store.drop_ceilings(self._key(spec))
 
     def _end(self, id: str, status, reason: str) -> None:
         self.store.append(id, [Failed(at=time.time(), status=status, reason=reason)])

@@ -160,6 +160,9 @@ class Bench:
             if threads == self.plan.series(self.plan.threads):
                 dtype = "float32" if kind == NUMPY else kind
                 best[dtype] = max(best.get(dtype, 0.0), value)
+        for dtype, count, value in self._of("scaling_matmul"):
+            if count == self.plan.threads:
+                best[dtype] = max(best.get(dtype, 0.0), value)
         return best
 
     def _matvecs(self) -> dict[str, float]:

@@ -12,10 +12,11 @@ import pytest
 from filelock import FileLock
 
 from profiler.record import process
+from profiler.record.events import Probed
 from profiler.record.jobs import Jobs
 from profiler.record.process import ROOT, Environment
 from profiler.record.store import Store
-from tests.builders import MACHINE, SPEC
+from tests.builders import MACHINE, SPEC, ceilings
 
 
 @pytest.fixture
@@ -154,6 +155,27 @@ def test_a_full_queue_refuses(jobs, monkeypatch):
 
     with pytest.raises(ValueError, match="waiting already"):
         jobs.submit(spec("finish"))
+
+
+@pytest.mark.parametrize("beat", [True, False])
+def test_ceilings_that_a_run_beat_are_dropped(jobs, beat):
+    """What the judge of finished runs disbelieves is measured anew; other kept ceilings stay."""
+    jobs.judge = lambda run: beat and run.spec.model.name == "finish"
+    jobs.store.keep_ceilings(jobs._key(SPEC), ceilings(at=time.time()))
+    ended(jobs, jobs.submit(spec("finish")))
+
+    until(lambda: (jobs.ceilings(SPEC) is None) is beat)
+
+
+def test_disturbed_ceilings_are_not_kept(jobs, store):
+    """Probed on a busy machine: in the run's record, but not the machine's."""
+    id = store.add(SPEC)
+    jobs._commit(id, SPEC, [Probed(at=0, ceilings=ceilings(disturbed=True), kept=False)])
+    assert jobs.ceilings(SPEC) is None
+    assert store.run(id).ceilings.disturbed
+
+    jobs._commit(id, SPEC, [Probed(at=0, ceilings=ceilings(), kept=False)])
+    assert jobs.ceilings(SPEC) == ceilings()
 
 
 def test_killing_the_app_ends_the_worker_and_loses_nothing(store, tmp_path):
