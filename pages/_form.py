@@ -13,7 +13,7 @@ from profiler.catalog.resolve import resolve
 from profiler.record.run import Run
 from profiler.spec.frozen import sentence
 from profiler.spec.model import ModelSpec
-from profiler.spec.run import BYTES, Generate, RunSpec, Setup
+from profiler.spec.run import BYTES, Dtype, Generate, RunSpec, Setup
 from profiler.spec.units import words
 from profiler.theory.memory import check
 from profiler.theory.step import parameters
@@ -118,7 +118,7 @@ def model_box(where) -> str | None:
     )
 
 
-def dtype_box(where, setup: Setup) -> str:
+def dtype_box(where, setup: Setup) -> Dtype:
     """The number format."""
     dtypes = list(BYTES)
     return where.selectbox("Number format", dtypes, index=dtypes.index(setup.dtype), key="dtype", bind="query-params", help=HELP["dtype"])

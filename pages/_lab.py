@@ -1,0 +1,215 @@
+"""An experiment on a page: its few fields, the prediction, one button, and what came out. Compute and Memory share it."""
+
+import time
+
+import streamlit as st
+
+from pages._backend import ago, default_setup, jobs, sample_run, store
+from pages._form import HELP, checked, dtype_box, model_box, resolved, threads_box
+from pages._lab_live import gathered, lab_panel
+from profiler.analysis.duration import expected
+from profiler.analysis.experiment import Experiment, name_of
+from profiler.analysis.labs import LABS, Lab, alike, command, conclude, planned
+from profiler.analysis.outcome import rows
+from profiler.analysis.recipes import Conditions, Plan
+from profiler.catalog import models
+from profiler.catalog.machine import available_memory, devices, this_machine
+from profiler.figures.lab import View, figures
+from profiler.record.store import new_id
+from profiler.spec.machine import Ceilings
+from profiler.spec.run import BYTES, Dtype, RunSpec, Setup
+from profiler.theory.memory import capacity, check
+
+WIDTHS = (3, 1.4, 1)  # of model, number format, threads
+LOOKED_AT = 20  # newest experiments that are compared with the form
+
+
+def choose(extra: dict[str, str]) -> str:
+    """Which experiment of this page; `extra` are the views that are no labs, name → title. The address keeps it."""
+    asked = Experiment(st.query_params.get("lab", "lab-"), ()).name
+    names = list(extra)
+    return st.segmented_control(
+        "Experiment",
+        names,
+        default=asked if asked in names else names[0],
+        format_func=lambda name: extra[name],
+        required=True,
+        key="experiment",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+
+
+def lab_view(name: str) -> None:
+    """Everything there is to see and do of one experiment."""
+    lab = LABS[name]
+    linked = _linked(lab)
+    conditions = _conditions(lab)
+    plan = checked(lambda: _plan(lab, conditions)) if conditions else None
+    experiment = _shown(lab, plan, linked) if plan else linked
+    roofs, origin = _roofs(plan.specs if plan else ())
+    if conditions and plan and _button(plan, conditions, experiment):
+        _start(lab, plan)
+    if experiment and not experiment.done:
+        lab_panel(experiment, roofs)
+    elif experiment:
+        _result(lab, experiment, roofs)
+    elif plan:
+        _prediction(lab, plan, roofs, origin)
+    if conditions and plan:
+        _repeat(lab, conditions)
+
+
+def _linked(lab: Lab) -> Experiment | None:
+    """The experiment that the address names; its settings fill the fields, once."""
+    whole = st.query_params.get("lab", "")
+    if not whole.startswith(name_of(lab.name, "")):
+        return None
+    experiment = gathered(whole)
+    if not experiment.runs:
+        st.warning(f"There is no experiment {whole} in this machine's store; it may have been deleted.")
+        return None
+    if st.session_state.get("adopted_lab") != whole:
+        first = experiment.runs[0].spec
+        fields = {"model": first.model.reference} if first.model and "model" in lab.asks else {}
+        dtypes = list(dict.fromkeys(run.spec.setup.dtype for run in experiment.runs))
+        st.session_state.update(fields | {"adopted_lab": whole, "dtype": dtypes[0], "dtypes": dtypes, "threads": first.setup.threads})
+    return experiment
+
+
+def _conditions(lab: Lab) -> Conditions | None:
+    """The fields; None, with one sentence, where one of them is bad."""
+    usual = default_setup()
+    columns = st.columns([*WIDTHS[-len(lab.asks) :], 1.2], vertical_alignment="bottom")
+    places = iter(columns)
+    name = model_box(next(places)) if "model" in lab.asks else None
+    dtype = dtype_box(next(places), usual) if "dtype" in lab.asks else usual.dtype
+    dtypes = _dtypes_box(next(places), usual) if "dtypes" in lab.asks else [dtype]
+    threads = threads_box(next(places), usual)
+    thorough = next(places).toggle(
+        "Thorough", key="thorough", bind="query-params", help="More points, each measured longer: about four times the time."
+    )
+
+    def made() -> Conditions:
+        if not dtypes:
+            raise ValueError("No number format is chosen; choose at least one.")
+        setup = Setup.model_validate(usual.model_dump() | {"dtype": dtypes[0], "threads": threads})
+        return Conditions(
+            setup=setup,
+            model=resolved(name or "") if "model" in lab.asks else None,
+            dtypes=tuple(dtypes),
+            devices=tuple(devices()),
+            models=tuple(row.spec(random=True) for row in models.rows().values()),
+            room=capacity(this_machine(), setup.device, available_memory()),
+            roofs=jobs().ceilings(RunSpec.model_construct(setup=setup)),
+            thorough=thorough,
+        )
+
+    return checked(made)
+
+
+def _dtypes_box(where, usual: Setup) -> list[Dtype]:
+    return where.multiselect("Number formats", list(BYTES), default=[usual.dtype], key="dtypes", bind="query-params", help=HELP["dtype"])
+
+
+def _plan(lab: Lab, conditions: Conditions) -> Plan:
+    """The runs to do. Raises ValueError of one sentence when they cannot be."""
+    plan = planned(lab, conditions)
+    check(plan.specs[0], this_machine(), available_memory())
+    return plan
+
+
+def _shown(lab: Lab, plan: Plan, linked: Experiment | None) -> Experiment | None:
+    """The experiment that belongs to the fields: the linked one, else the newest that asked the same. The address follows."""
+    if linked and alike(lab, linked.specs, list(plan.specs)):
+        return linked
+    for whole in store().wholes(name_of(lab.name, ""))[:LOOKED_AT]:
+        if alike(lab, [run.spec for run in store().parts(whole)], list(plan.specs)):
+            st.query_params["lab"] = st.session_state["adopted_lab"] = whole
+            return gathered(whole)
+    st.query_params.pop("lab", None)
+    return None
+
+
+def _roofs(specs: tuple[RunSpec, ...]) -> tuple[dict[str, Ceilings], str]:
+    """Number format → roofs to predict on, and where they come from: measured here, else those of the recorded sample."""
+    setups: dict[str, RunSpec] = {spec.setup.dtype: spec for spec in specs}
+    here = {dtype: found for dtype, spec in setups.items() if (found := jobs().ceilings(spec))}
+    if here:
+        return here, f"on ceilings measured here {ago(min(found.at for found in here.values()))}"
+    recorded = sample_run().ceilings
+    assert recorded
+    known = {dtype: recorded.model_copy(update={"dtype": dtype}) for dtype in setups if dtype in recorded.matmul}
+    return known, "on the ceilings of a recorded run, on another machine: this one's are found by the first run"
+
+
+def _button(plan: Plan, conditions: Conditions, experiment: Experiment | None) -> bool:
+    """The one button, and what is left out."""
+    seconds = sum(expected(spec, conditions.roofs) for spec in plan.specs)
+    open = experiment is not None and not experiment.done
+    count = f"{len(plan.specs)} runs" if len(plan.specs) > 1 else "One run"
+    pressed = st.button(
+        f"Run this experiment (about {_rounded(seconds)})",
+        type="primary",
+        icon=":material/play_arrow:",
+        disabled=open,
+        shortcut="Ctrl+Enter",
+        help="It is being measured." if open else f"{count}, one after another, each in a fresh process.",
+    )
+    if plan.left_out:
+        st.caption("Left out: " + "; ".join(plan.left_out) + ".")
+    return pressed
+
+
+def _rounded(seconds: float) -> str:
+    return f"{max(round(seconds / 5) * 5, 5)} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _start(lab: Lab, plan: Plan) -> None:
+    """Queue all runs and show them."""
+    whole = name_of(lab.name, new_id())
+
+    def submitted() -> str:
+        for spec in plan.specs:
+            jobs().submit(spec, part_of=whole)
+        return whole
+
+    if checked(submitted):
+        st.query_params["lab"] = st.session_state["adopted_lab"] = whole
+        st.rerun()
+
+
+def _prediction(lab: Lab, plan: Plan, roofs: dict[str, Ceilings], origin: str) -> None:
+    st.markdown("##### Predicted, before measuring" if roofs else "##### Not measured yet")
+    _draw(View(lab, list(plan.specs), roofs, None, this_machine().cache), "predicted")
+    note = f"Lines: {origin}. " if roofs else "This machine's ceilings are not known yet; the first run finds them. "
+    st.caption(note + "Run the experiment, and its points land here.")
+
+
+def _result(lab: Lab, experiment: Experiment, roofs: dict[str, Ceilings]) -> None:
+    """Finding, figures, sentence; folded below, the data."""
+    found = conclude(lab, experiment)
+    st.subheader(found.title, anchor=False)
+    _draw(View(lab, experiment.specs, experiment.roofs or roofs, experiment, this_machine().cache), experiment.whole)
+    st.markdown(found.sentence)
+    for run in experiment.lost:
+        st.warning(f"{run.spec.title}: {run.status}. {run.reason}", icon=":material/block:")
+    st.caption(
+        f"Measured {ago(experiment.runs[0].created)} · {time.strftime('%Y-%m-%d %H:%M', time.localtime(experiment.runs[0].created))}"
+    )
+    with st.expander("The data behind it"):
+        table = [row | {"open": f"./?run={row['run']}"} if "run" in row else row for row in rows(lab, experiment)]
+        open = st.column_config.LinkColumn("open", display_text="this run")
+        st.dataframe(table, hide_index=True, width="stretch", column_config={"open": open, "run": None}, alt="Every measured point")
+
+
+def _draw(view: View, key: str) -> None:
+    drawn = figures(view)
+    for column, (name, figure, alt) in zip(st.columns(len(drawn)), drawn):
+        column.plotly_chart(figure, key=f"{key}_{name}", alt=alt)
+
+
+def _repeat(lab: Lab, conditions: Conditions) -> None:
+    with st.expander("Repeat or share this experiment"):
+        st.code(command(lab, conditions), language="bash", wrap_lines=True)
+        st.caption("The address of this page opens the same experiment again.")
