@@ -13,7 +13,7 @@ import torch
 
 from profiler.record.events import Entered, Finished, Job, Point, Probed
 from profiler.spec.machine import Ceilings, Scaling
-from profiler.worker.bandwidth import ARRAYS
+from profiler.worker.bandwidth import ARRAYS, is_processor
 from profiler.worker.canary import Canary
 from profiler.worker.channel import Channel
 from profiler.worker.dispatch import copies, dispatch, launch
@@ -112,19 +112,21 @@ class Bench:
             up, down = copies(device, 0.2)
             tiny, asked = dispatch(device), launch(device)
         setup = self.plan.setup
+        read, matmul, matvec = self._reads(), self._products(canary_matmul), self._matvecs()
+        highest = Scaling(read=read[max(read)], matmul=matmul[setup.dtype], matvec=matvec[setup.dtype])
         return Ceilings(
             device=device,
             threads=setup.threads,
             dtype=setup.dtype,
             at=time.time(),
-            read=self._reads(),
+            read=read,
             copy_rate=self._far("copy"),
             triad_rate=self._far("triad"),
-            matmul=self._products(canary_matmul),
-            matvec=self._matvecs(),
+            matmul=matmul,
+            matvec=matvec,
             dispatch=tiny,
             canary_matmul=canary_matmul,
-            scaling=self._scaling(),
+            scaling=self._scaling() | ({setup.threads: highest} if is_processor(device) else {}),
             launch=asked,
             upload=up,
             download=down,

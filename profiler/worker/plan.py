@@ -67,7 +67,7 @@ class Plan:
     def full(self) -> list[Probe]:
         """Everything; main memory, whose speed changes within minutes on a shared machine, once more at the end."""
         again = [self._step(kernel, self.last(kernel), self.threads, 0.5) for kernel in ARRAYS]
-        return [*self.memory(), *self.matmul(), *self.scaling(0.3), *again]
+        return [*self.memory(), *self.matmul(), *self.scaling(0.15), *again, *self.scaling(0.15)]
 
     def memory(self) -> list[Probe]:
         """The staircases: read, copy and triad by working set and threads."""
