@@ -10,6 +10,7 @@ from rich.table import Table
 
 from profiler.analysis.experiment import Experiment
 from profiler.analysis.labs import LABS, Lab, conclude
+from profiler.analysis.levers import levers
 from profiler.analysis.memory import split
 from profiler.analysis.moment import PHASES
 from profiler.analysis.outcome import rows as outcome_rows
@@ -64,6 +65,8 @@ def show(run: Run) -> None:
         if found := verdict(run, phase):
             OUT.print(f"[bold]{phase}: {found.kind}.[/bold] {found.sentence}", highlight=False)
             OUT.print(_waterfall(run, phase))
+            for lever in levers(run, found)[:2]:
+                OUT.print(f"  try: [bold]{lever.title}[/bold]. {lever.expectation}", highlight=False)
     if held := split(run):
         parts = ", ".join(f"{name} {words(size, 'B')}" for name, size in held.parts().items())
         OUT.print(f"[bold]Memory[/bold] {words(held.peak, 'B')} at the peak: {parts}.", highlight=False)

@@ -1,7 +1,7 @@
 """Hand-made runs with exact numbers: time is an argument."""
 
 from profiler.catalog.models import rows
-from profiler.record.events import Entered, Failed, Finished, Measured, Peak, Probed, Sample, Started, Step
+from profiler.record.events import Entered, Failed, Finished, Measured, OpRow, Peak, Probed, Sample, Started, Step, Traced
 from profiler.record.run import Run, fold
 from profiler.spec.machine import Ceilings, Hardware
 from profiler.spec.run import Generate, RunSpec, Setup
@@ -22,16 +22,33 @@ def ceilings(read=30e9, peak=150e9, **changes) -> Ceilings:
         "matmul": {"float32": peak, "bfloat16": 2 * peak},
         "matvec": {"float32": 0.6 * read, "bfloat16": 0.5 * read},
         "dispatch": 5e-6,
+        "scaling": {
+            1: {"read": 0.9 * read, "matmul": peak / 2, "matvec": 0.6 * read},
+            2: {"read": read, "matmul": peak, "matvec": 0.6 * read},
+        },
         "canary_matmul": peak,
     }
     return Ceilings(**(held | changes))
 
 
+def op(group="MLP", op="aten::linear", seconds=0.0, **numbers) -> OpRow:
+    held = {"module": "", "count": 1, "flops": 0, "weights": 0, "kv": 0, "activations": 0, "counted": op == "aten::linear"}
+    return OpRow(group=group, op=op, seconds=seconds, **(held | numbers))
+
+
+def traced(phase, wall, kernels, floor=0.0, rows=None) -> Traced:
+    """A trace of one pass: all its kernel time in the MLP, if no rows are given."""
+    told = tuple(rows or [op(seconds=kernels, weights=4e8, flops=2e8)])
+    between = wall - sum(row.seconds for row in told)
+    return Traced(at=41, phase=phase, context=144, rows=told, wall=wall, between=between, floor=floor, passes=3)
+
+
 def generate_run(
     decode=(0.05,) * 96,
     prefill=(0.4,) * 3,
-    linear_decode=0.03,
-    linear_prefill=0.3,
+    kernels_decode=0.03,
+    kernels_prefill=0.3,
+    waiting=0.0,
     canary=(30e9,) * 4,
     product=150e9,
     foreign=0.0,
@@ -66,8 +83,9 @@ def generate_run(
     events += [
         Measured(at=41, name="canary_read", samples=(canary[-1],)),
         Measured(at=41, name="canary_matmul", samples=(product,)),
-        Measured(at=41, name="linear_decode", samples=(linear_decode,)),
-        Measured(at=41, name="linear_prefill", samples=(linear_prefill,)),
+        Measured(at=41, name="waiting_decode", samples=(waiting,)),
+        traced("prefill", prefill[0], kernels_prefill),
+        traced("decode", decode[0], kernels_decode),
         Peak(at=42, name="start", marks={"rss": 0.4e9, "rss_peak": 0.4e9}),
         Peak(at=42, name="prefill", marks={"rss": 1.1e9, "rss_peak": 1.2e9}),
         Peak(at=42, name="decode", marks={"rss": 1.1e9, "rss_peak": 1.1e9}),
@@ -79,7 +97,6 @@ def generate_run(
         "weight_bytes": 538_060_032.0,
         "kv_bytes": 7e6,
         "canary_bytes": 134e6,
-        "linear_covered": 1.0,
     }
     last = (
         Finished(at=43, text="Paris.", facts=told | (facts or {})) if status == "finished" else Failed(at=43, status=status, reason="why")

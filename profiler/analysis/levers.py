@@ -1,70 +1,61 @@
-"""What to try next: changes of the spec that could help against a verdict, each with what physics allows for it."""
+"""Levers: changes that would help, ranked by what they would bring, each with what is expected and what physics allows."""
 
 from dataclasses import dataclass
-from typing import Any
 
+from profiler.analysis.changes import Change, Range, bound_after, changes
 from profiler.analysis.verdict import Verdict
+from profiler.analysis.waterfall import waterfall
 from profiler.record.run import Run
-from profiler.spec.run import BYTES, RunSpec
-from profiler.theory.predict import predict
+from profiler.spec.run import RunSpec
+from profiler.spec.units import words
+
+WORTH = 1.02  # a lever that at best brings less is none
 
 
 @dataclass(frozen=True)
 class Lever:
-    """One change: the spec it leads to, and why."""
+    """One change: the spec it leads to, why it could help, and by how much, as ratios of tokens a second."""
 
     title: str
     why: str
     spec: RunSpec
+    gain: Range | None  # expected, by the waterfall; None: only measuring tells
+    limit: float | None  # what physics allows with this change
 
+    @property
+    def sentence(self) -> str:
+        """What it would bring, in words."""
+        return f"{self.expectation} {self.why}"
 
-def changed(spec: RunSpec, *, work: dict[str, Any] | None = None, setup: dict[str, Any] | None = None) -> RunSpec:
-    """The spec with some fields of its work or set-up replaced."""
-    return spec.model_copy(update={"work": spec.work.model_copy(update=work or {}), "setup": spec.setup.model_copy(update=setup or {})})
+    @property
+    def expectation(self) -> str:
+        """The gain in words."""
+        physics = f"physics allows × {words(self.limit, '1')}" if self.limit else "no bound is known"
+        if self.gain is None:
+            return f"Only measuring tells; {physics}."
+        low, high = (words(value, "1") for value in self.gain)
+        return f"Expected: × {low}{f' to {high}' if low != high else ''} the tokens per second; {physics}."
 
 
 def levers(run: Run, found: Verdict) -> list[Lever]:
-    """Up to three changes worth measuring, the most promising first."""
-    spec, kind = run.spec, found.kind
-    narrow = BYTES[spec.setup.dtype] > 2
-    table = [
-        (narrow and kind in ("bandwidth-bound", "kernel-bound", "capacity-bound"), _dtype(spec, "bfloat16")),
-        (not narrow and kind in ("kernel-bound", "compute-bound"), _dtype(spec, "float32")),
-        (found.phase == "decode" and kind not in ("capacity-bound", "compute-bound"), _batch(run)),
-        (spec.setup.threads > 1, _threads(spec)),
-        (spec.setup.huge_pages and kind in ("bandwidth-bound", "kernel-bound") and spec.setup.device == "cpu", _pages(spec)),
-    ]
-    return [lever for applies, lever in table if applies][:3]
+    """What would help this phase, the most promising first."""
+    fall = waterfall(run, found.phase)
+    if fall is None or found.kind in ("impossible", "capacity-bound"):
+        return []
+    tried = [change for change in changes(run, found.phase) if change.lever]
+    offers = [_lever(change, run, found.phase, change.effect(fall), fall.measured) for change in tried]
+    offers = [lever for lever in offers if lever.gain is None or lever.gain[1] >= WORTH]
+    return sorted(offers, key=_promise, reverse=True)
 
 
-def _dtype(spec: RunSpec, dtype: str) -> Lever:
-    why = (
-        "Half the bytes to read per token; faster if the library has a good kernel for it."
-        if dtype != "float32"
-        else "Twice the bytes, but often the better kernel on a processor without 16-bit arithmetic."
-    )
-    return Lever(f"Measure in {dtype}", why, changed(spec, setup={"dtype": dtype}))
+def _lever(change: Change, run: Run, phase: str, effect: Range | None, measured: float) -> Lever:
+    times = change.spec.generate.batch / run.spec.generate.batch
+    least = bound_after(change, run, phase)
+    limit = times * measured / least if least else None
+    gain = (times / effect[1], min(times / max(effect[0], 1e-3), limit or float("inf"))) if effect else None
+    return Lever(change.title, change.why, change.spec, gain, limit)
 
 
-def _batch(run: Run) -> Lever:
-    spec, times = run.spec, 4
-    wider = changed(spec, work={"batch": spec.generate.batch * times})
-    why = "The weights are read once for all sequences of a batch."
-    if run.ceilings:
-        slower = predict(wider, run.ceilings)["decode"].time / predict(spec, run.ceilings)["decode"].time
-        why += f" By physics a step takes {slower:.2f} × as long and makes {times} × the tokens."
-    return Lever(f"Measure with batch {wider.generate.batch}", why, wider)
-
-
-def _threads(spec: RunSpec) -> Lever:
-    return Lever(
-        "Measure with 1 thread",
-        "If one thread is nearly as fast, the second one waits for memory or for the first.",
-        changed(spec, setup={"threads": 1}),
-    )
-
-
-def _pages(spec: RunSpec) -> Lever:
-    return Lever(
-        "Measure without huge pages", "Shows what address translation costs on this machine.", changed(spec, setup={"huge_pages": False})
-    )
+def _promise(lever: Lever) -> float:
+    """The middle of what is expected; what only measuring tells comes after what is foretold to help."""
+    return (lever.gain[0] * lever.gain[1]) ** 0.5 if lever.gain else WORTH

@@ -11,9 +11,9 @@ import numpy as np
 from profiler.record.run import Run
 from profiler.spec.machine import Ceilings
 from profiler.spec.measurement import Measurement
-from profiler.theory.cost import Cost
+from profiler.theory.cost import Cost, Op, total
 from profiler.theory.predict import Bound, bound
-from profiler.theory.step import step_cost
+from profiler.theory.step import step_ops
 
 PHASES = ("prefill", "decode")
 LOWER, MEDIAN, UPPER = range(3)  # quartiles of the canaries
@@ -46,11 +46,16 @@ def _range(canary: Measurement, then: float) -> tuple[float, float, float]:
     return float(low), float(middle), float(high)
 
 
-def cost_of(run: Run, phase: str) -> Cost:
-    """FLOPs and bytes of one prefill, or of the median decode step."""
+def ops_of(run: Run, phase: str) -> list[Op]:
+    """The operations of one prefill, or of the median decode step."""
     work = run.spec.generate
     assert run.spec.model
-    return step_cost(run.spec.model, work.batch, work.prompt_tokens, work.new_tokens, run.spec.setup.dtype)[phase]
+    return step_ops(run.spec.model, work.batch, work.prompt_tokens, work.new_tokens, run.spec.setup.dtype)[phase]
+
+
+def cost_of(run: Run, phase: str) -> Cost:
+    """FLOPs and bytes of one prefill, or of the median decode step."""
+    return total(ops_of(run, phase))
 
 
 def ceilings_now(run: Run, quartile: int = MEDIAN) -> Ceilings | None:
@@ -62,6 +67,7 @@ def ceilings_now(run: Run, quartile: int = MEDIAN) -> Ceilings | None:
     scaled = {
         "read": {size: rate * reads for size, rate in kept.read.items()},
         "matmul": {dtype: rate * products for dtype, rate in kept.matmul.items()},
+        "matvec": {dtype: rate * reads for dtype, rate in kept.matvec.items()},
     }
     return kept.model_copy(update=scaled)
 

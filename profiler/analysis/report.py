@@ -1,11 +1,14 @@
 """The report: a run as plain values, for JSON, tables and tests."""
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from profiler.analysis.levers import levers
 from profiler.analysis.memory import split
 from profiler.analysis.moment import PHASES, cost_of, moment
+from profiler.analysis.operators import notes, operators, totals, uncounted
 from profiler.analysis.trust import core_loads, doubts, foreign_load, missing, overhead, own_load
 from profiler.analysis.verdict import verdict
 from profiler.analysis.waterfall import measured_step, waterfall
@@ -18,9 +21,9 @@ RAW = (
     "cold_decode",
     "load_time",
     "setup_time",
-    "linear_prefill",
-    "linear_decode",
-    "sampling",
+    "compile_time",
+    "waiting_prefill",
+    "waiting_decode",
     "canary_read",
     "canary_matmul",
 )
@@ -85,7 +88,9 @@ def report(run: Run) -> dict[str, Any]:
         "phases": phases(run),
         "ceilings": run.ceilings.model_dump(mode="json") if run.ceilings else None,
         "waterfall": {phase: _waterfall(run, phase) for phase in PHASES if generate},
+        "operators": {phase: _operators(run, phase) for phase in PHASES if generate},
         "verdict": {phase: _verdict(run, phase) for phase in PHASES if generate},
+        "levers": {phase: _levers(run, phase) for phase in PHASES if generate},
         "trust": _trust(run),
         "text": getattr(run.ended, "text", None),
         "command": run.spec.command,
@@ -121,10 +126,35 @@ def _waterfall(run: Run, phase: str) -> dict[str, Any] | None:
     return {
         "unit": "s",
         "parts": {part.name: part.seconds for part in fall.parts},
+        "kinds": {part.name: part.kind for part in fall.parts},
         "measured": fall.measured,
         "binding": fall.binding,
         "achieved": achieved(run, phase),
     }
+
+
+def _operators(run: Run, phase: str) -> dict[str, Any] | None:
+    """The table; the traced and the untraced total; what has no FLOP formula; why there is no trace, if so."""
+    traced = run.traced(phase)
+    if traced is None:
+        return {"note": note} if (note := next(iter(notes(run)), "")) else None
+    return {
+        "totals": totals(run, phase),
+        "context": traced.context,
+        "passes": traced.passes,
+        "dispatch_floor": traced.floor,
+        "rows": [asdict(row) | {"share": row.share, "intensity": row.intensity} for row in operators(run, phase)],
+        "layers": traced.layers,
+        "uncounted": {f"{row.op} in {row.group}": row.seconds for row in uncounted(run, phase)},
+    }
+
+
+def _levers(run: Run, phase: str) -> list[dict[str, Any]]:
+    found = verdict(run, phase)
+    return [
+        {"title": lever.title, "gain": lever.gain, "limit": lever.limit, "command": lever.spec.command}
+        for lever in (levers(run, found) if found else ())
+    ]
 
 
 def _verdict(run: Run, phase: str) -> dict[str, str] | None:

@@ -1,15 +1,18 @@
 """The verdict: one of a closed list, with its evidence in one sentence of numbers.
 
-At least 60 % of the time on a roof: that roof binds. Otherwise the larger excess names it: kernels that are slower than
-the roof, or what is around them. If the answer changes between the canaries' quartiles, it is no answer.
+At least 60 % of the time on a roof: that roof binds. Otherwise the largest excess names it: kernels that are slower than
+the roof, the framework around them, or waiting for a processor, which is no answer about the model. If the answer changes
+between the canaries' quartiles, it is none.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-from profiler.analysis.moment import LOWER, MEDIAN, UPPER, cost_of
+from profiler.analysis.moment import LOWER, MEDIAN, PHASES, UPPER, cost_of
+from profiler.analysis.operators import slowest
 from profiler.analysis.trust import foreign_load
 from profiler.analysis.waterfall import Waterfall, waterfall
+from profiler.record.events import Traced
 from profiler.record.run import Run
 from profiler.spec.units import words
 
@@ -20,9 +23,9 @@ BUSY = 0.5  # cores of foreign work that veto a verdict
 MEANING = {
     "compute-bound": "The processor's arithmetic is the limit: fewer or smaller multiplications help, faster memory does not.",
     "bandwidth-bound": "Moving the weights and the cache from memory is the limit: fewer bytes help, more arithmetic units do not.",
-    "kernel-bound": "The library's matrix kernels are far from what the hardware can do at this shape: another "
-    "dtype, library or batch helps.",
-    "overhead-bound": "Most time passes around the matrix kernels: attention, cache handling, and the framework between operators.",
+    "kernel-bound": "The library's kernels are far from what the hardware can do at this shape: another kernel, number format or "
+    "library helps.",
+    "overhead-bound": "Most time beyond physics passes outside kernels, in Python and the framework: fewer, larger operators help.",
     "capacity-bound": "The machine ran out of memory and moved pages to disk: nothing else matters until it fits.",
     "inconclusive": "The measurement does not carry an answer: see why, and measure again.",
     "impossible": "Faster than its own ceiling: the ceilings are wrong; measure them again.",
@@ -84,41 +87,52 @@ def classify(fall: Waterfall) -> Kind:
         return "impossible"
     if share >= ON_THE_ROOF:
         return "compute-bound" if fall.binding == "compute" else "bandwidth-bound"
-    kernels, around = fall.part("slower kernels"), fall.part("around them")
-    if kernels is None or around is None:
+    kernels, framework, waiting = fall.of("kernels"), fall.of("framework"), fall.of("waiting")
+    if not fall.told or waiting > max(kernels, framework):
         return "inconclusive"
-    return "kernel-bound" if kernels >= around else "overhead-bound"
+    return "kernel-bound" if kernels >= framework else "overhead-bound"
+
+
+def beaten(run: Run) -> bool:
+    """Whether a finished run was faster than its ceilings allow, in any phase: they must be measured again."""
+    return any((found := verdict(run, phase)) is not None and found.kind == "impossible" for phase in PHASES)
 
 
 def _sentence(run: Run, fall: Waterfall, kind: Kind) -> str:
     """The evidence, in numbers."""
     what = "token" if fall.phase == "decode" else "prompt"
     took, need, share = words(fall.measured, "s"), _need(run, fall), words(fall.ideal / fall.measured, "%")
-    kernels, around = fall.part("slower kernels") or 0.0, fall.part("around them") or 0.0
-    reached = words(fall.ideal / (fall.ideal + kernels), "%")
-    outside = f"{words(around, 's')} ({words(around / fall.measured, '%')})"
+    kernels, framework = fall.of("kernels"), fall.of("framework")
     bound = f"{share} of the {took} per {what} are what physics asks for: {need}."
     sentences: dict[Kind, str] = {
         "compute-bound": bound,
         "bandwidth-bound": bound,
-        "kernel-bound": f"Of {took} per {what}, {words(kernels, 's')} are the matrix kernels' own slowness: {need} ({share}), "
-        f"but the library's kernels reach only {reached} of that rate.",
-        "overhead-bound": f"Of {took} per {what}, {outside} pass around the matrix kernels; {need} ({share}).",
+        "kernel-bound": f"Of {took} per {what}, {words(kernels, 's')} ({words(kernels / fall.measured, '%')}) are the kernels' own "
+        f"slowness: {need} ({share}){_slowest(run, fall)}.",
+        "overhead-bound": f"Of {took} per {what}, {words(framework, 's')} ({words(framework / fall.measured, '%')}) pass outside kernels; "
+        f"{need} ({share}).",
         "impossible": f"A {what} took {took}, but {need}: faster than the ceiling, so the ceiling is wrong.",
-        "inconclusive": f"Of {took} per {what}, {need} ({share}); the rest could not be told apart: {_untold(run, fall)}",
+        "inconclusive": f"Of {took} per {what}, {need} ({share}); {_untold(run, fall)}",
     }
     return sentences[kind]
 
 
+def _slowest(run: Run, fall: Waterfall) -> str:
+    """Which part of the model loses most in its kernels, and how far from its roof it is."""
+    kernels = [part for part in fall.parts if part.kind == "kernels"]
+    part = max(kernels, key=lambda part: part.seconds, default=None)
+    row = slowest(run, fall.phase, part.name) if part else None
+    if part is None or row is None:
+        return ""
+    return f", and most of it is lost in {part.name}, where {row.op} reaches {words(row.share, '%')} of its own roof"
+
+
 def _untold(run: Run, fall: Waterfall) -> str:
-    """Why kernels and framework are one part."""
-    alone = run.measured(f"linear_{fall.phase}")
-    if alone and alone.median > fall.measured:
-        return (
-            f"the matrix kernels alone, run afterwards, took {words(alone.median, 's')}, longer than the whole, "
-            "so the machine was slower then. Measure again."
-        )
-    return "its experts are fused into one kernel, which cannot be run alone."
+    """Why there is no answer."""
+    if fall.told:
+        return f"the measuring thread had no processor for {words(fall.of('waiting'), 's')}: other work ran. Measure on a quieter machine."
+    note = next((traced.note for traced in run.of(Traced) if traced.note), "")
+    return f"the rest could not be told apart: {note or 'this run has no operator trace. Measure again with one.'}"
 
 
 def _need(run: Run, fall: Waterfall) -> str:

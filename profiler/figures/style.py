@@ -5,10 +5,11 @@ import plotly.graph_objects as go
 
 BLUE, ORANGE, GREEN, RED, PINK, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 COLOURS = {
-    "physics needs": GREEN,
-    "slower kernels": ORANGE,
-    "around them": RED,
-    "kernels and framework": RED,
+    "physics": GREEN,  # of the waterfall, by kind of part
+    "kernels": ORANGE,
+    "framework": RED,
+    "untold": RED,
+    "waiting": PINK,
     "measured": BLUE,
     "weights": BLUE,
     "KV cache": GREEN,

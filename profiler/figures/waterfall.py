@@ -1,28 +1,28 @@
 """The waterfall: from what physics needs to what it took."""
 
+import numpy as np
 import plotly.graph_objects as go
 
 from profiler.analysis.waterfall import Waterfall
 from profiler.figures.style import COLOURS, figure
 from profiler.spec.units import words
 
+TITLES = {"kernels": "+ slower {}", "framework": "+ {}", "waiting": "+ {}", "untold": "+ {}"}
+
 
 def waterfall_figure(fall: Waterfall) -> go.Figure:
     """Bars that stand on each other, in milliseconds; the last one is the measured median."""
-    names = [part.name for part in fall.parts] + ["measured"]
-    sizes = [part.seconds for part in fall.parts] + [fall.measured]
-    helps = [part.help for part in fall.parts] + ["The median of all timed steps."]
-    bases, at = [], 0.0
-    for part in fall.parts:
-        bases.append(at)
-        at += part.seconds
-    bases.append(0.0)
+    parts = [part for part in fall.parts if part.kind != "waiting" or part.seconds > 0.005 * fall.measured]
+    names = [TITLES.get(part.kind, "{}").format(part.name) for part in parts] + ["measured"]
+    sizes = [part.seconds for part in parts] + [fall.measured]
+    helps = [part.help for part in parts] + ["The median of all timed steps."]
+    bases = [*np.cumsum([0.0, *sizes[:-2]]).tolist(), 0.0]
     plot = figure(340, "", f"time per {'token' if fall.phase == 'decode' else 'prompt'} (ms)", showlegend=False, bargap=0.35)
     plot.add_bar(
-        x=[("+ " if 0 < index < len(names) - 1 else "") + name for index, name in enumerate(names)],
+        x=names,
         y=[1e3 * size for size in sizes],
         base=[1e3 * base for base in bases],
-        marker_color=[COLOURS[name] for name in names],
+        marker_color=[COLOURS[part.kind] for part in parts] + [COLOURS["measured"]],
         text=[
             f"{words(size, 's')}<br>{size / fall.measured:.0%}" if name != "measured" else words(size, "s")
             for name, size in zip(names, sizes)

@@ -118,7 +118,7 @@ class Jobs:
 
     def _watch(self, id: str, spec: RunSpec, worker: Worker) -> None:
         """Commit what comes until the run is over, one way or another."""
-        sampler = Sampler(worker.process.pid, spec.setup.device)
+        sampler = Sampler(worker.process.pid, spec.setup.device, helped=spec.setup.hog != "none")
         begun = sampled = time.monotonic()
         held = 0.0
         while True:

@@ -13,15 +13,17 @@ from profiler.record.events import Sample
 class Sampler:
     """Readings since the last call."""
 
-    def __init__(self, pid: int, device: str):
+    def __init__(self, pid: int, device: str, *, helped: bool = False):
         self.worker = psutil.Process(pid)
+        self.helped = helped  # the worker has children that work for it: they are not other programs
         self.own = psutil.Process()
         self.gpu = _gpu(device)
         self.before = self._clocks()
         psutil.cpu_percent(percpu=True)
 
     def _clocks(self) -> tuple[float, float, float]:
-        return time.monotonic(), sum(self.worker.cpu_times()[:2]), sum(self.own.cpu_times()[:2])
+        family = [self.worker, *(self.worker.children() if self.helped else [])]
+        return time.monotonic(), sum(sum(one.cpu_times()[:2]) for one in family), sum(self.own.cpu_times()[:2])
 
     def sample(self) -> Sample | None:
         """One reading; None when the worker is gone."""

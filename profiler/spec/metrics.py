@@ -41,11 +41,12 @@ METRICS = {
         "Load time", "s", "From asking for the model to weights in memory (a first download or conversion is reported apart)."
     ),
     "setup_time": Metric("Download and conversion", "s", "Done once per model; later runs find it in the cache."),
-    "linear_prefill": Metric(
-        "Matrix kernels in prefill", "s", "All of the model's linear layers run alone, one after another, on the prompt's shape."
+    "compile_time": Metric("Compiling", "s", "Turning the layers into fewer, larger operators, once for a process."),
+    "waiting_prefill": Metric(
+        "Without a processor, prefill", "%", "Share of the prefill's time in which the measuring thread had no core to run on."
     ),
-    "linear_decode": Metric(
-        "Matrix kernels in decode", "s", "All of the model's linear layers run alone, one after another, on one token's shape."
+    "waiting_decode": Metric(
+        "Without a processor, decode", "%", "Share of the decode steps' time in which the measuring thread had no core to run on."
     ),
     "canary_read": Metric(
         "Read bandwidth, canary",
@@ -54,7 +55,6 @@ METRICS = {
         True,
     ),
     "canary_matmul": Metric("Matrix rate, canary", "FLOP/s", "A short matrix product before, between and after the rounds.", True),
-    "sampling": Metric("Choosing the token", "s", "Arg-max over the vocabulary, timed alone."),
     "cpu": Metric("Processor", "%", "Share of all cores that is busy, by anybody."),
     "foreign": Metric("Other programs", "1", "Cores' worth of work by other programs on this machine."),
     "own": Metric("This tool's own work", "1", "Cores' worth of work by the watching process (server or terminal), worker excluded."),

@@ -53,7 +53,7 @@ class Setup(Frozen):
     attention: Literal["auto", "sdpa", "eager"] = "auto"
     huge_pages: bool = True
     compile: bool = False  # torch.compile: fewer, larger operators
-    linear: Literal["torch", "numpy"] = "torch"  # whose matrix-vector kernel the linear layers use, where both have one
+    layout: Literal["rows", "columns"] = "rows"  # of the linear layers' weights in memory: the library has a kernel for each
     hog: Literal["none", "memory", "compute"] = "none"  # a neighbour on the last core, started on purpose
 
     @property
@@ -63,7 +63,7 @@ class Setup(Frozen):
             "eager attention": self.attention == "eager",
             "no huge pages": not self.huge_pages,
             "compiled": self.compile,
-            "numpy's kernel": self.linear == "numpy",
+            "weights by columns": self.layout == "columns",
             f"beside a {self.hog} hog": self.hog != "none",
         }
         return "".join(f" · {name}" for name, on in told.items() if on)
@@ -119,7 +119,7 @@ class RunSpec(Frozen):
             words += ["--no-huge-pages"]
         words += ["--compile"] if setup.compile else []
         words += [] if work.trace else ["--no-trace"]
-        for flag, value, usual in (("--linear", setup.linear, "torch"), ("--hog", setup.hog, "none")):
+        for flag, value, usual in (("--layout", setup.layout, "rows"), ("--hog", setup.hog, "none")):
             words += [flag, value] if value != usual else []
         if work.seconds != Generate().seconds:
             words += ["--seconds", f"{work.seconds:g}"]

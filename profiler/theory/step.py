@@ -115,9 +115,11 @@ def _qk_norm(m: ModelSpec) -> int:
     return {"none": 0, "head": 2 * m.head_dim, "full": (m.heads + m.kv_heads) * m.head_dim}[m.qk_norm]
 
 
+def step_ops(model: ModelSpec, batch, prompt, new, dtype: str) -> dict[str, list[Op]]:
+    """Operations of the prefill and of the median decode step, half-way through the new tokens."""
+    return {"prefill": prefill(model, batch, prompt, dtype), "decode": decode(model, batch, prompt + new / 2, dtype)}
+
+
 def step_cost(model: ModelSpec, batch, prompt, new, dtype: str) -> dict[str, Cost]:
-    """Cost of the prefill and of the median decode step, half-way through the new tokens."""
-    return {
-        "prefill": total(prefill(model, batch, prompt, dtype)),
-        "decode": total(decode(model, batch, prompt + new / 2, dtype)),
-    }
+    """Cost of the prefill and of the median decode step."""
+    return {phase: total(ops) for phase, ops in step_ops(model, batch, prompt, new, dtype).items()}

@@ -1,11 +1,16 @@
 """What differs between cpu, cuda and mps: the clock, waiting, and memory marks."""
 
+import ctypes
+import gc
+import platform
 import sys
 import time
 from pathlib import Path
 
 import psutil
 import torch
+
+M_TRIM_THRESHOLD = -1  # glibc's name in malloc.h
 
 
 def synchronize(device: str) -> None:
@@ -43,6 +48,19 @@ class Marks:
             synchronize(self.device)
             return [before.elapsed_time(after) / 1e3 for before, after in pairs]
         return [after - before for before, after in pairs]
+
+
+def keep_memory() -> None:
+    """Let the allocator keep what is freed, from now on: glibc would give the heap's end back and fault it in again."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).mallopt(M_TRIM_THRESHOLD, 1 << 30)
+
+
+def release_memory() -> None:
+    """Give what loading needed back to the system, so that memory marks tell what the model holds (glibc keeps it otherwise)."""
+    gc.collect()
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def reset_peaks(device: str) -> None:

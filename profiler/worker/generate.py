@@ -9,12 +9,13 @@ import time
 from contextlib import contextmanager
 from typing import Literal
 
+import numpy as np
 import psutil
 import torch
 
-from profiler.record.events import Finished, Job, Peak, Phase, Probed, Step
+from profiler.record.events import Finished, Job, Peak, Phase, Probed, Step, Traced
 from profiler.spec.run import Generate
-from profiler.worker import ceilings, kernels
+from profiler.worker import ceilings, hog, trace
 from profiler.worker.channel import Channel
 from profiler.worker.decoding import Decoding
 from profiler.worker.device import memory_marks, reset_peaks
@@ -22,6 +23,7 @@ from profiler.worker.energy import joules
 from profiler.worker.loading import load
 from profiler.worker.prompt import prompt_ids
 from profiler.worker.steady import PRECISE, WINDOW, imprecision, steady
+from profiler.worker.variants import vary
 
 GLANCE = 0.3  # seconds of looking at the machine's load
 NEIGHBOURS = 0.15  # cores of other programs that are worth waiting for
@@ -57,16 +59,20 @@ class Session:
         """All phases in their order."""
         self._mark("start")
         self.model, tokenizer = load(self.job, self.channel)
+        vary(self.model, self.job.spec.setup)
         self._mark("load")
         self.canary = ceilings.Canary(self.job.spec.setup, self.job.hardware.cache)
         self._ceilings()
         self.decoding = Decoding(self.model, prompt_ids(self.work, self.model.config.get_text_config().vocab_size, tokenizer), self.device)
+        self._compile()
         self._settle()
-        settled = self._warm_up()
-        before = psutil.Process().num_ctx_switches(), psutil.swap_memory()
-        self._rounds()
-        after = psutil.Process().num_ctx_switches(), psutil.swap_memory()
-        self._kernels()
+        with hog.beside(self.job.spec.setup.hog):
+            settled = self._warm_up()
+            before = psutil.Process().num_ctx_switches(), psutil.swap_memory()
+            self._rounds()
+            after = psutil.Process().num_ctx_switches(), psutil.swap_memory()
+        text = str(tokenizer.decode([int(token) for token in self.decoding.said])) if tokenizer else None
+        self._trace()
         for name, marks in self.peaks.items():
             self.channel.emit(Peak(at=time.time(), name=name, marks=marks))
         facts = {
@@ -76,9 +82,7 @@ class Session:
             "weight_bytes": float(sum(p.nbytes for p in self.model.parameters())),
             "kv_bytes": float(self.decoding.cache_bytes),
             "canary_bytes": float(self.canary.buffer.nbytes),
-            "linear_covered": kernels.covered(self.model),
         }
-        text = str(tokenizer.decode([int(token) for token in self.decoding.said])) if tokenizer else None
         return Finished(at=time.time(), text=text, facts=facts)
 
     def _mark(self, name: Phase | Literal["start"]) -> None:
@@ -88,12 +92,25 @@ class Session:
         reset_peaks(self.device)
 
     def _ceilings(self) -> None:
-        if kept := self.job.ceilings:
+        kept = self.job.ceilings
+        if kept and not ceilings.beaten(kept, self.canary):
             self.channel.emit(Probed(at=time.time(), ceilings=kept, kept=True))
             return
         self.channel.enter("ceilings")
         found = ceilings.measure(self.job, self.channel, self.canary)
         self.channel.emit(Probed(at=time.time(), ceilings=found, kept=False))
+
+    def _compile(self) -> None:
+        """Compiling happens at the first call of each shape: now, apart from the cold times."""
+        if self.job.spec.setup.compile:
+            self.channel.enter("compile", note="Compiling the layers, once for this process")
+            began = time.perf_counter()
+            try:
+                self.decoding.prefill()
+                self.decoding.timed_steps(2)
+            except torch._dynamo.exc.BackendCompilerFailed as error:
+                raise ValueError(f"This model could not be compiled: {str(error).strip().splitlines()[0]} Measure it as it is.") from error
+            self.channel.measured("compile_time", time.perf_counter() - began)
 
     def _settle(self) -> None:
         """Wait for a quiet machine, but not for ever: this process idles, so whatever runs now is somebody else."""
@@ -138,15 +155,18 @@ class Session:
         """One prefill and all new tokens."""
         self.channel.enter("prefill", timed=True, left=self._left(round))
         reset_peaks(self.device)
-        prefill = self.decoding.timed_prefill()
+        with self._waiting("prefill"):
+            prefill = self.decoding.timed_prefill()
         self._mark("prefill")
+        self.prefill_guess = prefill
         self.timed += prefill
         self.channel.emit(Step(at=time.time(), name="prefill", seconds=(prefill,), round=round))
         energy, before = joules(self.device), 1
         while before < self.work.new_tokens:
             count = min(self._block(), self.work.new_tokens - before)
             self.channel.enter("decode", timed=True, left=self._left(round))
-            seconds = self.decoding.timed_steps(count)
+            with self._waiting("decode"):
+                seconds = self.decoding.timed_steps(count)
             self._tell(round, self.work.prompt_tokens + before - 1, seconds)
             before += count
             if before < self.work.new_tokens:
@@ -154,6 +174,15 @@ class Session:
         self._mark("decode")
         if energy is not None and (spent := joules(self.device)) is not None:
             self.channel.measured("gpu_energy", spent - energy)
+
+    @contextmanager
+    def _waiting(self, phase: str):
+        """Note which share of the block's time this thread had no processor: taken by others, or waiting for the system."""
+        wall, own = time.perf_counter(), time.thread_time()
+        yield
+        wall, own = time.perf_counter() - wall, time.thread_time() - own
+        if self.device == "cpu":  # elsewhere the thread sleeps while the device works
+            self.channel.measured(f"waiting_{phase}", max(1 - own / wall, 0.0))
 
     def _block(self) -> int:
         """Steps that fit into one block."""
@@ -192,17 +221,19 @@ class Session:
         return max(goal - self.timed, 0.0) * 1.2 + self._tail()
 
     def _tail(self) -> float:
-        """Seconds of what comes after the rounds."""
-        return 1.0 + 2.5 * self.prefill_guess + 6 * self.decode_guess
+        """Seconds of what comes after the rounds: passes under the profiler, and reading what it saw."""
+        return 5.0 + 6 * self.prefill_guess + 20 * self.decode_guess if self.work.trace else 0.5
 
-    def _kernels(self) -> None:
-        """The linear layers alone, at both shapes, and choosing the token; with a canary after them."""
-        self.channel.enter("check", left=self._tail())
-        for name, tokens, least in (("linear_decode", 1, 5), ("linear_prefill", self.work.prompt_tokens, 2)):
-            self.channel.measured(name, *kernels.linear_pass(self.model, self.work, tokens, self.device, least))
-        vocab = self.model.config.get_text_config().vocab_size
-        logits = torch.zeros(self.work.batch, 1, vocab, dtype=self.model.dtype, device=self.device)
-        self.channel.measured("sampling", *ceilings.slices(lambda: logits.argmax(-1), self.device, 0, 5))
+    def _trace(self) -> None:
+        """The separate pass that tells the operators apart, if it was asked for; with a canary after it."""
+        self.channel.enter("trace", left=self._tail())
+        if self.work.trace and (why := trace.unsupported(self.device, self.job.spec.setup.compile)):
+            for phase in trace.PASSES:
+                self.channel.emit(Traced(at=time.time(), phase=phase, context=0, note=why))
+        elif self.work.trace:
+            usual: dict[trace.Phase, float] = {"prefill": self.prefill_guess, "decode": float(np.median(self.decode))}
+            for traced in trace.trace(self.decoding, self.work.prompt_tokens, self.work.new_tokens, usual):
+                self.channel.emit(traced)
         self.canary.sing(self.channel)
 
 

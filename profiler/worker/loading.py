@@ -1,8 +1,5 @@
 """From a ModelSpec to a model on its device, whatever its weights come from."""
 
-import ctypes
-import gc
-import platform
 import time
 from pathlib import Path
 
@@ -16,7 +13,7 @@ from profiler.spec.run import Setup
 from profiler.worker import shapes
 from profiler.worker.channel import Channel
 from profiler.worker.convert import convert, converted
-from profiler.worker.device import synchronize
+from profiler.worker.device import release_memory, synchronize
 from profiler.worker.fetch import packaged
 
 
@@ -83,13 +80,6 @@ def own_memory(model: PreTrainedModel) -> PreTrainedModel:
         parameter.data = parameter.data.clone()
     release_memory()
     return model
-
-
-def release_memory() -> None:
-    """Give what loading needed back to the system, so that memory marks tell what the model holds (glibc keeps it otherwise)."""
-    gc.collect()
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _tokenizer(source: str | Path) -> PreTrainedTokenizerBase | None:

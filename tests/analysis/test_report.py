@@ -3,11 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from profiler.analysis.levers import levers
 from profiler.analysis.memory import split
 from profiler.analysis.report import growth, metrics, report
 from profiler.analysis.trust import doubts, foreign_load, level, overhead
-from profiler.analysis.verdict import verdict
 from profiler.spec.metrics import METRICS
 from tests.builders import generate_run
 
@@ -87,13 +85,3 @@ def test_noise_is_doubted():
 def test_the_cost_of_everything_else_is_told():
     """27 of 43 seconds are timed: 16 ÷ 27."""
     assert overhead(generate_run()) == pytest.approx(16 / 27)
-
-
-def test_levers_follow_from_the_verdict():
-    """A kernel-bound float32 decode suggests a narrower dtype first, and a wider batch; each is a runnable spec."""
-    run = generate_run(linear_decode=0.045)
-    offered = levers(run, verdict(run, "decode"))
-
-    assert offered[0].spec.setup.dtype == "bfloat16"
-    assert any(lever.spec.generate.batch == 4 for lever in offered)
-    assert "1." in next(lever for lever in offered if lever.spec.generate.batch == 4).why

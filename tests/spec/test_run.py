@@ -5,7 +5,7 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from profiler import cli
-from profiler.analysis.levers import changed
+from profiler.analysis.changes import changed
 from profiler.spec.frozen import sentence
 from profiler.spec.run import FetchModel, Generate, MeasureCeilings, RunSpec, Setup
 from tests.builders import SPEC
@@ -25,7 +25,7 @@ def test_a_spec_survives_json():
             work={"batch": 3, "seconds": 2.5, "seed": 7},
             setup={"attention": "eager", "huge_pages": False, "dtype": "bfloat16", "threads": 1},
         ),
-        RunSpec(work=MeasureCeilings(quick=True), setup=Setup(threads=1)),
+        RunSpec(work=MeasureCeilings(scope="full"), setup=Setup(threads=1)),
         RunSpec(work=FetchModel()),
     ],
     ids=["plain", "all settings", "ceilings", "fetch"],

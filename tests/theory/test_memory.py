@@ -1,6 +1,6 @@
 import pytest
 
-from profiler.analysis.levers import changed
+from profiler.analysis.changes import changed
 from profiler.spec.machine import Gpu
 from profiler.theory.cost import Cost
 from profiler.theory.memory import check, predict_memory
