@@ -80,15 +80,15 @@ def _linked(lab: Lab) -> Experiment | None:
 def _conditions(lab: Lab) -> Conditions | None:
     """The fields; None, with one sentence, where one of them is bad."""
     usual = default_setup()
-    columns = st.columns([*WIDTHS[-len(lab.asks) :], 1.2], vertical_alignment="bottom")
+    widths = WIDTHS[-len(lab.asks) :]
+    columns = st.columns([*widths, 1.2, max(7 - sum(widths) - 1.2, 0.1)], vertical_alignment="bottom")
     places = iter(columns)
     name = model_box(next(places)) if "model" in lab.asks else None
     dtype = dtype_box(next(places), usual) if "dtype" in lab.asks else usual.dtype
     dtypes = _dtypes_box(next(places), usual) if "dtypes" in lab.asks else [dtype]
     threads = threads_box(next(places), usual)
-    thorough = next(places).toggle(
-        "Thorough", key="thorough", bind="query-params", help="More points, each measured longer: about four times the time."
-    )
+    more = "More points, each measured longer: about four times the time."
+    thorough = lab.place is not None and next(places).toggle("Thorough", key="thorough", bind="query-params", help=more)
 
     def made() -> Conditions:
         if not dtypes:
@@ -180,7 +180,7 @@ def _start(lab: Lab, plan: Plan) -> None:
 
 
 def _prediction(lab: Lab, plan: Plan, roofs: dict[str, Ceilings], origin: str) -> None:
-    st.markdown("##### Predicted, before measuring" if roofs else "##### Not measured yet")
+    st.subheader(lab.promise(list(plan.specs), roofs) if roofs else "Not measured yet", anchor=False)
     _draw(View(lab, list(plan.specs), roofs, None, this_machine().cache), "predicted")
     note = f"Lines: {origin}. " if roofs else "This machine's ceilings are not known yet; the first run finds them. "
     st.caption(note + "Run the experiment, and its points land here.")

@@ -40,7 +40,7 @@ def _capacity() -> None:
     spec, room = with_context(spec, context, batch), capacity(this_machine(), usual.device, available_memory())
     need, most, longest = predict_memory(spec), largest_batch(spec, room), longest_context(spec, room)
     verb = "fits" if need.total <= room else "does not fit"
-    st.subheader(f"{model.name} {verb}: {words(need.total, 'B')} of {words(room, 'B')}", anchor=False)
+    st.subheader(f"{model.name} {verb}: it needs {words(need.total, 'B')}, and {words(room, 'B')} are free", anchor=False)
     parts = purposes(need)
     alt = "Memory needed: " + ", ".join(f"{name} {words(size, 'B')}" for name, size in parts.items())
     st.plotly_chart(capacity_figure(parts, room), key="capacity", alt=alt)

@@ -39,10 +39,9 @@ def left(experiment: Experiment, now: float) -> float:
 
 
 def _open(run: Run, now: float, wrong: float) -> float:
-    """Of one open run: the worker's own word where it has given one."""
-    if run.started and (told := run.left(now)) is not None:
-        return told
-    return max(expected(run.spec, None) * wrong - (now - run.started.at if run.started else 0.0), 1.0)
+    """Of one open run: what is expected of it, or the worker's own word if that is longer (before the rounds it is too short)."""
+    elapsed = now - run.started.at if run.started else 0.0
+    return max(expected(run.spec, None) * wrong - elapsed, run.left(now) or 0.0, 1.0)
 
 
 def _seconds(run: Run) -> float:

@@ -5,7 +5,7 @@ from math import isfinite
 
 from profiler.analysis.experiment import Experiment, Landed, by_batch, by_bytes, by_context
 from profiler.analysis.fits import Line, line, reached_at
-from profiler.analysis.verdict import verdict
+from profiler.analysis.moment import cost_of
 from profiler.spec.machine import Ceilings
 from profiler.spec.model import ModelSpec
 from profiler.spec.units import number, words
@@ -65,7 +65,7 @@ def batch(experiment: Experiment) -> Finding:
         title = f"More than batch {first.x:g} gains nothing here"
     sentence = (
         f"From batch {first.x:g} to {last.x:g} a step took {number(last.seconds / first.seconds, 2)} times as long "
-        f"({words(first.seconds, 's')} to {words(last.seconds, 's')}) and made {number(last.x / first.x)} times the tokens. "
+        f"({words(first.seconds, 's')} to {words(last.seconds, 's')}) and made {last.x / first.x:g} times the tokens. "
     )
     if isfinite(doubled):
         numbers["doubled_at"] = doubled
@@ -87,13 +87,17 @@ def _physics(first: Landed, numbers: dict[str, float], measured: str) -> str:
 
 
 def _ends(first: Landed, last: Landed) -> str:
-    """What limits both ends, by their runs' own verdicts."""
-    told = []
-    for point in (first, last):
-        found = verdict(point.run, "decode")
-        if found and point.least:
-            told.append(f"at batch {point.x:g} physics asks for {words(point.least / point.seconds, '%')} of the time ({found.kind})")
-    return f"{'; '.join(told).capitalize()}." if told else ""
+    """How far both ends are from physics, and what the library's own product at batch 1 explains of it."""
+    told = [f"at batch {p.x:g} physics asks for {words(p.least / p.seconds, '%')} of the time" for p in (first, last) if p.least]
+    roofs, dtype = first.run.ceilings, first.run.spec.setup.dtype
+    if told and roofs and first.x == 1 and dtype in roofs.matvec:
+        alone = cost_of(first.run, "decode").weights / roofs.matvec[dtype]
+        told[0] += (
+            f" (the library's matrix-vector product reads {words(roofs.matvec[dtype], 'B/s')} of the machine's "
+            f"{words(roofs.dram, 'B/s')}: that alone makes {words(alone, 's')})"
+        )
+    sentence = "; ".join(told)
+    return f"{sentence[:1].upper()}{sentence[1:]}." if told else ""
 
 
 def model_bytes(experiment: Experiment) -> Finding:

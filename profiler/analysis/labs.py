@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from profiler.analysis import findings, recipes
+from profiler.analysis import findings, promises, recipes
 from profiler.analysis.experiment import Experiment, Place, by_batch, by_bytes, by_context
 from profiler.analysis.findings import Finding
 from profiler.analysis.recipes import Conditions, Plan
@@ -24,6 +24,7 @@ class Lab:
     question: str
     plan: Callable[[Conditions], Plan]
     finding: Callable[[Experiment], Finding]
+    promise: Callable[[list[RunSpec], dict[str, Ceilings]], str]  # a title, on known roofs
     axis: str = ""
     unit: str = "1"  # of the axis, in SI
     place: Place | None = None  # None: its runs tell curves of the machine, not steps of a model
@@ -40,6 +41,7 @@ LABS = {
             "How many sequences at once until arithmetic, not memory, sets the pace of decode?",
             recipes.batches,
             findings.batch,
+            promises.batch,
             "batch",
             "1",
             by_batch,
@@ -51,6 +53,7 @@ LABS = {
             "How fast are matrix products here, by size, number format and threads?",
             recipes.products,
             findings.matmul,
+            promises.matmul,
             asks=("threads",),
         ),
         Lab(
@@ -59,6 +62,7 @@ LABS = {
             "How fast can memory be read, from the first cache to main memory?",
             recipes.staircase,
             findings.staircase,
+            promises.staircase,
             asks=("threads",),
         ),
         Lab(
@@ -67,6 +71,7 @@ LABS = {
             "Does decode time follow the bytes of the model, and at which bandwidth?",
             recipes.ladder,
             findings.model_bytes,
+            promises.model_bytes,
             "bytes read per token",
             "B",
             by_bytes,
@@ -78,6 +83,7 @@ LABS = {
             "What does a longer context, and its KV cache, cost each token?",
             recipes.contexts,
             findings.context,
+            promises.context,
             "tokens of context",
             "1",
             by_context,
@@ -101,7 +107,8 @@ def conclude(lab: Lab, experiment: Experiment) -> Finding:
     busy = [point for point in points if point.disturbed]
     if not busy:
         return found
-    warned = f" Other programs were busy while {len(busy)} of the {len(points)} points were measured: run it again on a quieter machine."
+    which = f"{len(busy)} of the {len(points)} points {'were' if len(busy) > 1 else 'was'} measured"
+    warned = f" Other programs were busy while {which}: run it again on a quieter machine."
     if len(busy) * 2 < len(points):
         return replace(found, sentence=found.sentence + warned)
     return replace(found, title="Inconclusive: other programs were busy meanwhile", sentence=found.sentence + warned, conclusive=False)

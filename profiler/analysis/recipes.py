@@ -92,7 +92,7 @@ def batches(c: Conditions) -> Plan:
 
 def batch_grid(specs: list[RunSpec]) -> list[RunSpec]:
     """Batches close enough for a smooth line."""
-    top = max(spec.generate.batch for spec in specs)
+    top = 2 * max(spec.generate.batch for spec in specs)
     return [_with(specs[0], batch=int(size)) for size in np.unique(np.geomspace(1, top, DENSE).round())]
 
 

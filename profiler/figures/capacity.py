@@ -25,7 +25,7 @@ def capacity_figure(parts: dict[str, float], room: float) -> go.Figure:
     plot.add_vline(
         x=room / 1e9,
         line={"dash": "dash", "color": RED if over else GREY, "width": 2},
-        annotation_text=f"there is {words(room, 'B')}",
+        annotation_text=f"free: {words(room, 'B')}",
         annotation_position="top left",
     )
     plot.update_xaxes(range=[0, 1.05 * max(room, sum(parts.values())) / 1e9])
@@ -36,6 +36,7 @@ def capacity_figure(parts: dict[str, float], room: float) -> go.Figure:
 def frontier_figure(contexts: list[int], batches: list[int], here: tuple[int, int]) -> go.Figure:
     """The largest batch at each context, both logarithmic; below the line all fits. `here` is (context, batch) as chosen."""
     plot = figure(340, "context of each sequence (tokens)", "sequences at once")
+    fits = here[1] <= max((batch for context, batch in zip(contexts, batches) if context >= here[0]), default=0)
     fitting = [(context, batch) for context, batch in zip(contexts, batches) if batch]
     plot.add_scatter(
         x=[context for context, _ in fitting],
@@ -44,6 +45,7 @@ def frontier_figure(contexts: list[int], batches: list[int], here: tuple[int, in
         name="the most that fits",
         line={"color": GREEN, "width": 3},
         fill="tozeroy",
+        fillcolor=f"rgba({', '.join(str(int(GREEN[at : at + 2], 16)) for at in (1, 3, 5))}, 0.15)",
         hovertemplate="%{x:,} tokens: up to %{y:,} sequences<extra></extra>",
     )
     plot.add_scatter(
@@ -51,7 +53,7 @@ def frontier_figure(contexts: list[int], batches: list[int], here: tuple[int, in
         y=[here[1]],
         mode="markers",
         name="your choice",
-        marker={"size": 14, "color": BLUE, "symbol": "diamond"},
+        marker={"size": 14, "color": BLUE if fits else RED, "symbol": "diamond"},
         hovertemplate="your choice: %{x:,} tokens, %{y:,} sequences<extra></extra>",
     )
     ticks = [1 << power for power in range(4, 24, 2) if contexts[0] <= 1 << power <= contexts[-1]]

@@ -15,7 +15,7 @@ TALL = 380  # pixels
 
 def staircase_figure(points: Points, cache: int | None, height: int = TALL, expected: dict[str, float] | None = None) -> go.Figure:
     """Bytes/s by working set of one core (bytes); the last-level cache marked; `expected` rates (name → bytes/s) as dashed lines."""
-    plot = figure(height, "working set of each core (bytes, logarithmic)", "read again and again (GB/s)")
+    plot = figure(height, "working set of each core (bytes)", "read again and again (GB/s)")
     _lines(plot, points, 1e9, "%{x:.3s}B: %{y:.3g} GB/s")
     _levels(plot, expected or {}, 1e9, "B/s")
     plot.update_xaxes(type="log", dtick=1, tickformat="~s", ticksuffix="B", range=_span(points, (1 << 13, 1 << 28)))
@@ -23,7 +23,7 @@ def staircase_figure(points: Points, cache: int | None, height: int = TALL, expe
     if cache:
         plot.add_vline(x=cache, line_dash="dot", line_color=GREY)
         plot.add_annotation(
-            x=log10(cache), xref="x", y=1, yref="paper", yanchor="top", xanchor="right", showarrow=False,
+            x=log10(cache), xref="x", y=0.02, yref="paper", yanchor="bottom", xanchor="right", showarrow=False,
             text=f"last cache, {words(cache, 'B')} ",
         )  # fmt: skip
     return plot
@@ -38,6 +38,8 @@ def matmul_figure(points: Points, height: int = TALL, expected: dict[str, float]
     shown = [size for size in sizes if size & (size - 1) == 0] or sizes
     plot.update_xaxes(type="log", tickvals=shown, ticktext=[f"{size:,}" for size in shown], range=_span(points, (64, 4096)))
     plot.update_yaxes(type="log", dtick=1, tickformat="~s")
+    if expected and not points:
+        plot.update_yaxes(range=[log10(min(expected.values())) - 1.5, log10(max(expected.values())) + 0.2])
     return plot
 
 

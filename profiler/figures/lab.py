@@ -9,12 +9,13 @@ import plotly.graph_objects as go
 from profiler.analysis.experiment import Experiment, Landed
 from profiler.analysis.fits import line
 from profiler.analysis.labs import Lab, predicted
+from profiler.analysis.promises import crossing_of
 from profiler.figures.curves import CYCLE, GREY, matmul_figure, staircase_figure
-from profiler.figures.style import GREEN, ORANGE, figure
+from profiler.figures.style import GREEN, ORANGE, PINK, figure
 from profiler.spec.machine import Ceilings
 from profiler.spec.run import RunSpec
 from profiler.spec.units import words
-from profiler.theory.predict import Bound
+from profiler.theory.predict import Bound, predict
 from profiler.theory.step import step_cost
 
 TALL = 400  # pixels
@@ -71,6 +72,9 @@ def batch_figure(view: View) -> go.Figure:
         for name, colour, seconds in roofs:
             _curve(plot, x, seconds, f"physics: {name}", colour, "dot")
         _curve(plot, x, [b.time for _, b in bounds], "physics: the longer of both", GREY, "solid")
+        if (at := crossing_of(view.specs, view.roofs)) and at <= x[-1]:
+            ends = [min(b.compute for _, b in bounds), max([b.time for _, b in bounds] + [point.seconds for point in view.landed])]
+            _curve(plot, [at, at], ends, f"predicted crossing, batch {at:.0f}", PINK, "dash")
     _measured(plot, view.landed)
     ticks = sorted({int(spec.generate.batch) for spec in view.specs})
     plot.update_xaxes(type="log", tickvals=ticks, ticktext=[str(tick) for tick in ticks])
@@ -122,12 +126,13 @@ def _decode(spec: RunSpec):
 def straight_figures(view: View) -> list[Drawn]:
     """Time of a step along a linear axis: prediction dashed, points with intervals, the fitted line once there are three points."""
     scale = 1e9 if view.lab.unit == "B" else 1.0
-    plot = figure(TALL, f"{view.lab.axis}{' (GB)' if scale > 1 else ''}", "time per step (ms)", legend=LEGEND)
+    plot = figure(TALL, f"{view.lab.axis}{' (GB)' if scale > 1 else ''}", "time per step (ms)", legend=LEGEND, showlegend=True)
     colours = dict(zip(dict.fromkeys([*view.lines, *_series(view.landed)]), CYCLE * 8))
     for series, bounds in view.lines.items():
         x = [0.0, *(at / scale for at, _ in bounds)] if scale > 1 else [at for at, _ in bounds]
         seconds = [0.0, *(b.time for _, b in bounds)] if scale > 1 else [b.time for _, b in bounds]
         _curve(plot, x, seconds, f"physics, {series}", colours[series], "dot")
+    _planned(plot, view, colours, scale)
     for series in _series(view.landed):
         chosen = [point for point in view.landed if point.series == series]
         _points(plot, chosen, series, colours[series], scale)
@@ -138,6 +143,29 @@ def straight_figures(view: View) -> list[Drawn]:
     plot.update_xaxes(rangemode="tozero")
     plot.update_yaxes(rangemode="tozero")
     return [("time", plot, f"Time of one decode step by {view.lab.axis}: predicted lines, {len(view.landed)} points measured")]
+
+
+def _planned(plot: go.Figure, view: View, colours: dict[str, str], scale: float) -> None:
+    """Where the points would land by physics: hollow, with the model's name where it is what varies."""
+    assert view.lab.place
+    rows: dict[str, list[tuple[float, float, str]]] = {}
+    for spec in view.specs:
+        if known := view.roofs.get(spec.setup.dtype):
+            x, series = view.lab.place(spec)
+            name = spec.model.name if spec.model and "model" not in view.lab.asks else ""
+            rows.setdefault(series, []).append((x / scale, 1e3 * predict(spec, known)["decode"].time, name))
+    for series, row in rows.items():
+        plot.add_scatter(
+            x=[x for x, _, _ in row],
+            y=[y for _, y, _ in row],
+            text=[name for _, _, name in row],
+            mode="markers+text",
+            textposition=["bottom right"] * (len(row) - 1) + ["top left"],
+            showlegend=False,
+            cliponaxis=False,
+            marker={"size": 9, "color": colours[series], "symbol": "circle-open", "line": {"width": 2}},
+            hovertemplate="%{text} at least %{y:.3g} ms<extra></extra>",
+        )
 
 
 def _series(landed: list[Landed]) -> list[str]:
