@@ -4,6 +4,7 @@ import time
 
 import streamlit as st
 
+from profiler.analysis.verdict import beaten
 from profiler.catalog.machine import devices, native_dtype, this_machine
 from profiler.record.jobs import Jobs
 from profiler.record.process import ROOT, Environment
@@ -17,7 +18,7 @@ OPEN_FIRST = ("running", "queued", "finished")
 @st.cache_resource(show_spinner=False)
 def jobs() -> Jobs:
     """The job manager of this server."""
-    return Jobs(Store(), this_machine())
+    return Jobs(Store(), this_machine(), judge=beaten)
 
 
 def store() -> Store:
@@ -53,10 +54,19 @@ def shown_run(id: str | None) -> Run | None:
 
 
 @st.cache_data(show_spinner=False)
+def _recorded(name: str) -> Run:
+    read = parse_export((ROOT / "assets" / name).read_bytes())
+    return fold(read.id, read.spec, read.status, read.created, read.events, source="sample")
+
+
 def sample_run() -> Run:
     """The recorded real run that stands where nothing was measured yet."""
-    read = parse_export((ROOT / "assets" / "sample-run.json").read_bytes())
-    return fold(read.id, read.spec, read.status, read.created, read.events, source="sample")
+    return _recorded("sample-run.json")
+
+
+def sample_machine() -> Run:
+    """The recorded ceilings of a real machine, likewise."""
+    return _recorded("sample-machine.json")
 
 
 def ago(at: float) -> str:

@@ -35,6 +35,12 @@ HELP = {
     "prompt_tokens": "Length of the text that the model reads first (prefill). A token is about ¾ of a word.",
     "new_tokens": "Tokens that the model writes, one after another (decode).",
 }
+HELP |= {
+    "trace": "After the timed rounds, run once more under torch's profiler: what each operator did, and what passes between them.",
+    "compile": "torch.compile turns each layer into fewer, larger operators. Needs a C++ compiler on a processor, and up to a minute.",
+    "layout": "How the linear layers' weights lie in memory. The library has a kernel for each; which is faster depends on the machine.",
+    "hog": "A program on the last core that takes memory bandwidth, or calculates, on purpose: choose one thread fewer than cores.",
+}
 DEFAULTS = {"batch": 1, "prompt_tokens": 128, "new_tokens": 32}
 Made = TypeVar("Made")
 
@@ -43,7 +49,7 @@ def values(spec: RunSpec) -> dict:
     """What the form's widgets hold for a spec, by key; the same names stand in the address."""
     if spec.model is None:
         return {}
-    work = spec.generate.model_dump(include=set(DEFAULTS) | {"seconds"})
+    work = spec.generate.model_dump(include=set(DEFAULTS) | {"seconds", "trace"})
     return {"model": spec.model.reference, **work, **spec.setup.model_dump()}
 
 
@@ -88,7 +94,8 @@ def form() -> RunSpec | None:
     }
     with st.expander("More settings"):
         more = _more(setup)
-    spec = checked(lambda: _spec(model or "", work | {"seconds": more.pop("seconds")}, chosen | more))
+    work |= {name: more.pop(name) for name in ("seconds", "trace")}
+    spec = checked(lambda: _spec(model or "", work, chosen | more))
     if spec:
         st.caption(about(spec.model))
     return spec
@@ -167,6 +174,18 @@ def _more(setup: Setup) -> dict:
             bind="query-params",
             help="Ask Linux for 2 MB memory pages: fewer address look-ups, up to half as fast again on some machines.",
         ),
+        **_experiments(st.columns(5, vertical_alignment="bottom")),
+    }
+
+
+def _experiments(columns: list) -> dict:
+    """The settings that are there to learn from."""
+    bound: dict = {"bind": "query-params"}
+    return {
+        "trace": columns[0].checkbox("Trace operators", value=True, key="trace", help=HELP["trace"], **bound),
+        "compile": columns[1].checkbox("Compile layers", key="compile", help=HELP["compile"], **bound),
+        "layout": columns[2].selectbox("Weights by", ["rows", "columns"], key="layout", help=HELP["layout"], **bound),
+        "hog": columns[3].selectbox("Neighbour", ["none", "memory", "compute"], key="hog", help=HELP["hog"], **bound),
     }
 
 

@@ -14,6 +14,8 @@ from profiler.analysis.levers import levers
 from profiler.analysis.memory import split
 from profiler.analysis.moment import PHASES
 from profiler.analysis.outcome import rows as outcome_rows
+from profiler.analysis.proof import Proof
+from profiler.analysis.proof import rows as proof_rows
 from profiler.analysis.table import MODEL, ceilings_rows, point_rows, rows
 from profiler.analysis.trust import doubts, overhead, own_load
 from profiler.analysis.verdict import verdict
@@ -76,6 +78,19 @@ def show(run: Run) -> None:
     if extra is not None and own is not None:
         OUT.print(f"Everything else took {extra:.2f} times the measured work; watching used {own:.3f} cores.", highlight=False)
     OUT.print(f"Again: [bold]{run.spec.command}[/bold]", highlight=False, soft_wrap=True)
+
+
+def show_proofs(found: dict[str, Proof | None]) -> None:
+    """What the experiments said about each phase's verdict."""
+    for phase, each in found.items():
+        if each is None:
+            OUT.print(f"[bold]{phase}:[/bold] no verdict that an experiment could test.", highlight=False)
+            continue
+        OUT.print(f"[bold]{phase}: {each.outcome}.[/bold] {each.sentence}", highlight=False)
+        table = Table("change", "foretold", "if it were wrong", "measured", "noise", "answer", box=None, header_style="dim")
+        for row in proof_rows(each):
+            table.add_row(*list(row.values())[:6])
+        OUT.print(table)
 
 
 def _metrics(run: Run) -> Table:

@@ -88,3 +88,12 @@ def check(spec: RunSpec, hardware: Hardware, available: float) -> None:
             f"{words(need.activations, 'B')} activations), but {words(room, 'B')} are free on {setup.device}; "
             f"choose {_remedy(spec, need, room)}."
         )
+
+
+def fits(spec: RunSpec, hardware: Hardware, available: float) -> bool:
+    """Whether a spec can run here."""
+    try:
+        check(spec, hardware, available)
+    except ValueError:
+        return False
+    return True
