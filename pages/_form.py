@@ -174,12 +174,13 @@ def _more(setup: Setup) -> dict:
             bind="query-params",
             help="Ask Linux for 2 MB memory pages: fewer address look-ups, up to half as fast again on some machines.",
         ),
-        **_experiments(st.columns(5, vertical_alignment="bottom")),
+        **_experiments(),
     }
 
 
-def _experiments(columns: list) -> dict:
+def _experiments() -> dict:
     """The settings that are there to learn from."""
+    columns = st.columns(5, vertical_alignment="bottom")
     bound: dict = {"bind": "query-params"}
     return {
         "trace": columns[0].checkbox("Trace operators", value=True, key="trace", help=HELP["trace"], **bound),

@@ -51,7 +51,7 @@ def lab_view(name: str) -> None:
     if conditions and plan and _button(plan, conditions, experiment):
         _start(lab, plan)
     if experiment and not experiment.done:
-        lab_panel(experiment, roofs)
+        lab_panel(experiment, lambda now: figures(View(lab, now.specs, now.roofs or roofs, now, this_machine().cache)))
     elif experiment:
         _result(lab, experiment, roofs)
     elif plan:

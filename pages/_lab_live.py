@@ -3,21 +3,20 @@ the server until there is news; while the clock of a run ticks, the picture does
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import streamlit as st
+from plotly.graph_objects import Figure
 
 from pages._backend import jobs, store
 from pages._live_chart import live_figures, payload
 from profiler.analysis.duration import left
 from profiler.analysis.experiment import Experiment
-from profiler.analysis.labs import LABS
-from profiler.catalog.machine import this_machine
-from profiler.figures.lab import View, figures
 from profiler.record.events import Point
 from profiler.record.run import Run
-from profiler.spec.machine import Ceilings
 
+Draw = Callable[[Experiment], list[tuple[str, Figure, str]]]  # (name, figure, alternative text)
 EVERY, LOOK, PATIENCE = 0.2, 0.1, 2.0  # seconds: between questions, between looks at the store, until the time left is told anew
 
 
@@ -33,8 +32,8 @@ def gathered(whole: str) -> Experiment:
     return Experiment(whole, tuple(_kept(head.id) if head.done else store().run(head.id) for head in heads))
 
 
-def lab_panel(experiment: Experiment, roofs: dict[str, Ceilings]) -> None:
-    """Progress, cancel and live figures of an experiment that is not over."""
+def lab_panel(experiment: Experiment, draw: Draw) -> None:
+    """Progress, cancel and live figures of an experiment that is not over; `draw` makes the figures of what has landed."""
     columns = st.columns([5, 1], vertical_alignment="center")
     if columns[1].button(
         "Cancel", key=f"cancel_{experiment.whole}", icon=":material/stop_circle:", width="stretch", help="What was measured stays."
@@ -43,11 +42,11 @@ def lab_panel(experiment: Experiment, roofs: dict[str, Ceilings]) -> None:
             if not run.done:
                 jobs().cancel(run.id)
         st.rerun()
-    _panel(experiment, roofs, columns[0].empty())
+    _panel(experiment, draw, columns[0].empty())
 
 
 @st.fragment(run_every=EVERY)
-def _panel(experiment: Experiment, roofs: dict[str, Ceilings], bar) -> None:
+def _panel(experiment: Experiment, draw: Draw, bar) -> None:
     """One answer: progress always, a new picture only when a point has landed."""
     seen = st.session_state.setdefault("live_lab", {})
     if seen.get("whole") == experiment.whole:
@@ -58,8 +57,7 @@ def _panel(experiment: Experiment, roofs: dict[str, Ceilings], bar) -> None:
         st.rerun()
     bar.progress(*_progress(experiment, time.time()))
     if seen.get("drawn") != (landed := (experiment.whole, _landed(experiment))):
-        view = View(LABS[experiment.name], experiment.specs, experiment.roofs or roofs, experiment, this_machine().cache)
-        drawn = [(f"{experiment.whole}-{name}", figure, alt) for name, figure, alt in figures(view)]
+        drawn = [(f"{experiment.whole}-{name}", figure, alt) for name, figure, alt in draw(experiment)]
         seen.update(drawn=landed, data=payload(drawn, float(landed[1])))
     live_figures(seen["data"], key="live_lab_figures")
 

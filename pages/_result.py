@@ -5,10 +5,12 @@ import streamlit as st
 from pages._backend import store
 from pages._details import ICONS, details
 from pages._form import apply
+from pages._operators import operators_view
+from pages._proof import proof_view
 from profiler.analysis.compare import compare
 from profiler.analysis.levers import levers
 from profiler.analysis.report import metrics
-from profiler.analysis.table import ceilings_rows, interval
+from profiler.analysis.table import interval, point_rows
 from profiler.analysis.trust import doubts, level
 from profiler.analysis.verdict import Verdict, verdict
 from profiler.analysis.waterfall import waterfall
@@ -23,15 +25,15 @@ from profiler.spec.units import words
 FINDINGS = {
     "compute-bound": "{phase} is limited by arithmetic",
     "bandwidth-bound": "{phase} is waiting for memory",
-    "kernel-bound": "{phase} is limited by the library's matrix kernels",
-    "overhead-bound": "{phase} loses most time around the matrix kernels",
+    "kernel-bound": "{phase} is limited by the library's kernels",
+    "overhead-bound": "{phase} loses most time between kernels, in Python and the framework",
     "capacity-bound": "The model does not fit in memory",
     "inconclusive": "{phase}: no clear answer this time",
     "impossible": "{phase}: faster than the ceiling, so the ceiling is wrong",
 }
 LEGEND = (
-    "Green: the least this hardware allows. Orange: what the library's matrix code (its kernels) takes beyond that, run alone. "
-    "Red: attention, the growing cache, Python and the framework around it."
+    "Green: the least this hardware allows. Orange: what the library's code for each part of the model (its kernels) takes beyond that. "
+    "Red: Python and the framework, between operators and in calling them."
 )
 PHASE_NAMES = {"decode": "Writing tokens (decode)", "prefill": "Reading the prompt (prefill)"}
 BADGES = {
@@ -70,7 +72,9 @@ def result_view(run: Run) -> None:
         st.plotly_chart(waterfall_figure(fall), key=f"waterfall_{run.id}", alt=alt)
         st.markdown(f"{found.sentence} {found.meaning}")
         st.caption(LEGEND)
+        proof_view(run, phase)
         _next(run, found)
+        operators_view(run, phase)
     details(run)
 
 
@@ -105,22 +109,22 @@ def _samples(measured: Measurement) -> str:
 
 
 def _next(run: Run, found: Verdict) -> None:
-    """Levers, each a button that fills the form."""
+    """Levers, the most promising first, each a button that measures it against this run."""
     offers = levers(run, found)
     if not offers:
         return
-    st.markdown("###### What to try next")
+    st.markdown("###### What would help, and by how much")
     for column, lever in zip(st.columns(3), offers):
         column.button(
             lever.title,
-            key=f"lever_{lever.title}",
+            key=f"lever_{found.phase}_{lever.title}",
             on_click=_try,
             args=(run, lever.spec),
-            help=lever.why,
+            help=f"{lever.why} Press to measure it, with this run as the baseline.",
             icon=":material/tune:",
             width="stretch",
         )
-        column.caption(lever.why)
+        column.caption(lever.expectation)
 
 
 def _try(run: Run, spec: RunSpec) -> None:
@@ -142,7 +146,9 @@ def other_view(run: Run) -> None:
     if run.status == "finished":
         st.success(f"{run.spec.title}: done.", icon=":material/check:")
         if run.ceilings:
-            st.dataframe(ceilings_rows(run.ceilings), hide_index=True, alt="What this machine reached")
+            st.page_link("pages/machine.py", label="See this machine's roofs", icon=":material/roofing:", query_params={"run": run.id})
+        elif run.spec.work.task == "ceilings":
+            st.dataframe(point_rows(run), hide_index=True, width="stretch", alt="All measured points")
         return
     say = st.info if run.status == "cancelled" else st.error
     say(run.reason, icon=":material/info:" if run.status == "cancelled" else ":material/error:")
