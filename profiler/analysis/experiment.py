@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from profiler.analysis.moment import cost_of, ideal
+from profiler.analysis.moment import ideal
 from profiler.analysis.trust import foreign_load
 from profiler.analysis.waterfall import measured_step
 from profiler.record.run import Run
 from profiler.spec.machine import Ceilings
 from profiler.spec.measurement import Measurement
 from profiler.spec.run import RunSpec
+from profiler.theory.cost import Cost
 from profiler.theory.step import step_cost
 
 BUSY = 0.5  # cores of other programs from which a point is told to be disturbed
@@ -48,12 +49,12 @@ class Landed:
     @property
     def intensity(self) -> float:
         """FLOP per byte of the step."""
-        return cost_of(self.run, "decode").intensity
+        return decode_cost(self.run.spec).intensity
 
     @property
     def flops(self) -> float:
         """FLOP/s reached."""
-        return cost_of(self.run, "decode").flops / self.seconds
+        return decode_cost(self.run.spec).flops / self.seconds
 
     @property
     def disturbed(self) -> bool:
@@ -122,6 +123,13 @@ def name_of(lab: str, id: str) -> str:
     return f"lab-{lab}-{id}"
 
 
+def decode_cost(spec: RunSpec) -> Cost:
+    """FLOPs and bytes of the median decode step."""
+    work = spec.generate
+    assert spec.model
+    return step_cost(spec.model, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.dtype)["decode"]
+
+
 def by_batch(spec: RunSpec) -> tuple[float, str]:
     """Sequences side by side."""
     return float(spec.generate.batch), spec.setup.dtype
@@ -129,10 +137,7 @@ def by_batch(spec: RunSpec) -> tuple[float, str]:
 
 def by_bytes(spec: RunSpec) -> tuple[float, str]:
     """Bytes that one decode step must read."""
-    work = spec.generate
-    assert spec.model
-    cost = step_cost(spec.model, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.dtype)["decode"]
-    return float(cost.bytes), spec.setup.dtype
+    return float(decode_cost(spec).bytes), spec.setup.dtype
 
 
 def by_context(spec: RunSpec) -> tuple[float, str]:

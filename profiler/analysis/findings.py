@@ -6,6 +6,7 @@ from math import isfinite
 from profiler.analysis.experiment import Experiment, Landed, by_batch, by_bytes, by_context
 from profiler.analysis.fits import Line, line, reached_at
 from profiler.analysis.moment import cost_of
+from profiler.analysis.verdict import BEYOND
 from profiler.spec.machine import Ceilings
 from profiler.spec.model import ModelSpec
 from profiler.spec.units import number, words
@@ -88,7 +89,7 @@ def _physics(first: Landed, numbers: dict[str, float], measured: str) -> str:
 
 def _ends(first: Landed, last: Landed) -> str:
     """How far both ends are from physics, and what the library's own product at batch 1 explains of it."""
-    told = [f"at batch {p.x:g} physics asks for {words(p.least / p.seconds, '%')} of the time" for p in (first, last) if p.least]
+    told = [_end(point, point.least) for point in (first, last) if point.least]
     roofs, dtype = first.run.ceilings, first.run.spec.setup.dtype
     if told and roofs and first.x == 1 and dtype in roofs.matvec:
         alone = cost_of(first.run, "decode").weights / roofs.matvec[dtype]
@@ -98,6 +99,12 @@ def _ends(first: Landed, last: Landed) -> str:
         )
     sentence = "; ".join(told)
     return f"{sentence[:1].upper()}{sentence[1:]}." if told else ""
+
+
+def _end(point: Landed, least: float) -> str:
+    if least > BEYOND * point.seconds:
+        return f"at batch {point.x:g} the step was faster than the ceilings allow, so these are wrong: measure them again"
+    return f"at batch {point.x:g} physics asks for {words(least / point.seconds, '%')} of the time"
 
 
 def model_bytes(experiment: Experiment) -> Finding:
@@ -186,7 +193,11 @@ def _growth(points: list[Landed], fit: Line) -> str:
 def staircase(experiment: Experiment) -> Finding:
     """Reading by working set: from a core's first cache down to main memory."""
     found = experiment.points("read")
-    ends = {series: (pairs[0], pairs[-1]) for series, (x, rates) in found.items() if len(pairs := sorted(zip(x, rates))) > 1}
+    ends = {
+        series: (max(pairs, key=lambda pair: pair[1]), pairs[-1])
+        for series, (x, rates) in found.items()
+        if len(pairs := sorted(zip(x, rates))) > 1
+    }
     if not ends:
         return nothing()
     series, ((small, fast), (large, slow)) = next(reversed(ends.items()))
@@ -198,7 +209,7 @@ def staircase(experiment: Experiment) -> Finding:
     )
     if len(ends) > 1:
         said += (
-            f" Against {next(iter(ends))}, the smallest set gained {number(fast / alone[0][1], 2)} times, main memory "
+            f" Against {next(iter(ends))}, the first cache gained {number(fast / alone[0][1], 2)} times, main memory "
             f"{number(slow / alone[1][1], 2)} times: cores bring caches of their own, and share the memory."
         )
     title = f"Main memory is {number(times, 2)} times as slow as a core's first cache"
@@ -206,17 +217,41 @@ def staircase(experiment: Experiment) -> Finding:
 
 
 def matmul(experiment: Experiment) -> Finding:
-    """Products by size: what the best reach, and what small ones lose."""
-    bests = {series: max(zip(rates, x)) for series, (x, rates) in experiment.points("matmul").items() if rates}
+    """Products by size: the best of each number format, what more threads bring, what small products lose."""
+    curves = experiment.points("matmul")
+    bests = {series: max(zip(rates, x)) for series, (x, rates) in curves.items()}
     if not bests:
         return nothing()
-    top = max(bests, key=lambda series: bests[series][0])
+    formats: dict[str, str] = {}  # number format → its fastest series
+    for series in sorted(bests, key=lambda series: -bests[series][0]):
+        formats.setdefault(_format(series), series)
+    top = next(iter(formats.values()))
     rate, size = bests[top]
-    x, rates = experiment.points("matmul")[top]
-    small_size, small = min(zip(x, rates))
-    said = f"The best product, {size:,.0f} rows in {top}, reached {words(rate, 'FLOP/s')}"
-    others = sorted(((words(best, "FLOP/s"), series) for series, (best, _) in bests.items() if series != top), key=lambda pair: pair[1])
-    said += f" ({', '.join(f'{series} {told}' for told, series in others)})." if others else "."
+    told = ", ".join(f"{_operations(bests[series][0], name)} in {name}" for name, series in formats.items())
+    said = f"The best products reached {told}. "
+    alone, together = min((series for series in bests if _format(series) == _format(top)), key=lambda series: bests[series][0]), top
+    if alone != together:
+        said += f"In {_format(top)}, {_last(together)} gained {number(rate / bests[alone][0], 2)} times over {_last(alone)}. "
+    small_size, small = min(zip(*curves[top]))
     if small < rate:
-        said += f" With {small_size:,.0f} rows, the same reached {words(small / rate, '%')} of it: too little to hide what a start costs."
-    return Finding(f"{top} multiplies at up to {words(rate, 'FLOP/s')}", said, numbers={"best": rate, "size": size, "smallest": small})
+        said += f"With {small_size:,.0f} rows instead of {size:,.0f}, the same reached {words(small / rate, '%')} of it. "
+    slow = [name for name, series in formats.items() if "float32" in formats and bests[series][0] < bests[formats["float32"]][0]]
+    if narrow := [name for name in slow if name in ("bfloat16", "float16", "int8")]:
+        said += f"{' and '.join(narrow)}, though narrower, is slower than float32: the library has no fast kernel for it here."
+    return Finding(
+        f"Matrix products reach {_operations(rate, _format(top))}, in {_format(top)}", said.strip(), numbers={"best": rate, "rows": size}
+    )
+
+
+def _format(series: str) -> str:
+    """What a series of products measures, without the threads."""
+    return series.rpartition(" · ")[0] or series
+
+
+def _last(series: str) -> str:
+    return series.rpartition(" · ")[2]
+
+
+def _operations(rate: float, name: str) -> str:
+    """Integers are no floating-point operations."""
+    return words(rate, "OP/s" if name.endswith("int8") else "FLOP/s")

@@ -14,6 +14,8 @@ from profiler.spec.machine import Ceilings
 from profiler.spec.run import RunSpec
 from profiler.theory.predict import Bound, predict
 
+Lines = dict[str, list[tuple[float, Bound]]]  # series → (x, the least time there)
+
 
 @dataclass(frozen=True)
 class Lab:
@@ -122,14 +124,21 @@ def planned(lab: Lab, c: Conditions) -> Plan:
     return plan
 
 
-def predicted(lab: Lab, specs: list[RunSpec], roofs: dict[str, Ceilings]) -> dict[str, list[tuple[float, Bound]]]:
+def predicted(lab: Lab, specs: list[RunSpec], roofs: dict[str, Ceilings]) -> Lines:
     """Series → (x, bound) along the axis, for the number formats whose roofs are known; empty for curves of the machine."""
-    lines: dict[str, list[tuple[float, Bound]]] = {}
-    if lab.place is None:
-        return lines
-    for spec in lab.grid(specs):
+    return _bounds(lab, lab.grid(specs) if lab.place else [], roofs)
+
+
+def aims(lab: Lab, specs: list[RunSpec], roofs: dict[str, Ceilings]) -> Lines:
+    """The same, only where the runs themselves should land."""
+    return _bounds(lab, specs, roofs)
+
+
+def _bounds(lab: Lab, specs: list[RunSpec], roofs: dict[str, Ceilings]) -> Lines:
+    lines: Lines = {}
+    for spec in specs:
         ceilings = roofs.get(spec.setup.dtype)
-        if ceilings and spec.setup.dtype in ceilings.matmul:
+        if lab.place and ceilings and spec.setup.dtype in ceilings.matmul:
             x, series = lab.place(spec)
             lines.setdefault(series, []).append((x, predict(spec, ceilings)["decode"]))
     return {series: sorted(line, key=lambda point: point[0]) for series, line in lines.items()}

@@ -34,9 +34,9 @@ def matmul_figure(points: Points, height: int = TALL, expected: dict[str, float]
     plot = figure(height, "rows and columns of the matrices", "rate (FLOP/s)")
     _lines(plot, points, 1.0, "%{x}: %{y:.3s}FLOP/s")
     _levels(plot, expected or {}, 1.0, "FLOP/s")
-    sizes = sorted({int(size) for x, _ in points.values() for size in x}) or [1 << power for power in range(6, 13)]
+    sizes = sorted({int(size) for x, _ in points.values() for size in x}) or [1 << power for power in range(8, 13)]
     shown = [size for size in sizes if size & (size - 1) == 0] or sizes
-    plot.update_xaxes(type="log", tickvals=shown, ticktext=[f"{size:,}" for size in shown], range=_span(points, (64, 4096)))
+    plot.update_xaxes(type="log", tickvals=shown, ticktext=[f"{size:,}" for size in shown], range=_span(points, (256, 4096)))
     plot.update_yaxes(type="log", dtick=1, tickformat="~s")
     if expected and not points:
         plot.update_yaxes(range=[log10(min(expected.values())) - 1.5, log10(max(expected.values())) + 0.2])
@@ -44,17 +44,29 @@ def matmul_figure(points: Points, height: int = TALL, expected: dict[str, float]
 
 
 def _lines(plot: go.Figure, points: Points, unit: float, hover: str) -> None:
-    for colour, (series, (x, values)) in zip(CYCLE * 4, points.items()):
+    """One colour for what is measured, one dash for how: "float32 · 1 thread" and "float32 · 2 threads" share a colour."""
+    families = list(dict.fromkeys(map(_family, points)))
+    for series, (x, values) in points.items():
         pairs = sorted(zip(x, values))
+        others = [name for name in points if _family(name) == _family(series)]
         plot.add_scatter(
             x=[at for at, _ in pairs],
             y=[value / unit for _, value in pairs],
             mode="lines+markers",
             name=series,
-            line={"color": colour, "width": 2},
+            line={
+                "color": CYCLE[families.index(_family(series)) % len(CYCLE)],
+                "width": 2,
+                "dash": ("solid", "dot", "dash", "dashdot")[min(len(others) - 1 - others.index(series), 3)],
+            },
             marker={"size": 7},
             hovertemplate=f"{series}<br>{hover}<extra></extra>",
         )
+
+
+def _family(series: str) -> str:
+    """A series without its last part, if it has several."""
+    return series.rpartition(" · ")[0] or series
 
 
 def _levels(plot: go.Figure, expected: dict[str, float], unit: float, word: str) -> None:

@@ -6,21 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from profiler.analysis.experiment import Experiment, Landed
+from profiler.analysis.experiment import Experiment, Landed, decode_cost
 from profiler.analysis.fits import line
-from profiler.analysis.labs import Lab, predicted
+from profiler.analysis.labs import Lab, Lines, aims, predicted
 from profiler.analysis.promises import crossing_of
 from profiler.figures.curves import CYCLE, GREY, matmul_figure, staircase_figure
 from profiler.figures.style import GREEN, ORANGE, PINK, figure
 from profiler.spec.machine import Ceilings
 from profiler.spec.run import RunSpec
 from profiler.spec.units import words
-from profiler.theory.predict import Bound, predict
-from profiler.theory.step import step_cost
 
 TALL = 400  # pixels
 Drawn = tuple[str, go.Figure, str]  # name, figure, alternative text
-Lines = dict[str, list[tuple[float, Bound]]]
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 
 
@@ -85,7 +82,7 @@ def batch_figure(view: View) -> go.Figure:
 def walk_figure(view: View) -> go.Figure:
     """FLOP/s against FLOP per byte: one point a batch, on the roof where physics would have it, and where it was measured."""
     plot = figure(TALL, "arithmetic intensity (FLOP per byte)", "rate (FLOP/s)", legend=LEGEND)
-    costs = [(spec.generate.batch, _decode(spec)) for spec in view.specs]
+    costs = [(spec.generate.batch, decode_cost(spec)) for spec in view.specs]
     for ceilings in view.roofs.values():
         x = np.geomspace(min(cost.intensity for _, cost in costs) / 2, max(cost.intensity for _, cost in costs) * 2, 60)
         roof = np.minimum(x * ceilings.dram, ceilings.peak)
@@ -117,12 +114,6 @@ def walk_figure(view: View) -> go.Figure:
     return plot
 
 
-def _decode(spec: RunSpec):
-    work = spec.generate
-    assert spec.model
-    return step_cost(spec.model, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.dtype)["decode"]
-
-
 def straight_figures(view: View) -> list[Drawn]:
     """Time of a step along a linear axis: prediction dashed, points with intervals, the fitted line once there are three points."""
     scale = 1e9 if view.lab.unit == "B" else 1.0
@@ -147,18 +138,12 @@ def straight_figures(view: View) -> list[Drawn]:
 
 def _planned(plot: go.Figure, view: View, colours: dict[str, str], scale: float) -> None:
     """Where the points would land by physics: hollow, with the model's name where it is what varies."""
-    assert view.lab.place
-    rows: dict[str, list[tuple[float, float, str]]] = {}
-    for spec in view.specs:
-        if known := view.roofs.get(spec.setup.dtype):
-            x, series = view.lab.place(spec)
-            name = spec.model.name if spec.model and "model" not in view.lab.asks else ""
-            rows.setdefault(series, []).append((x / scale, 1e3 * predict(spec, known)["decode"].time, name))
-    for series, row in rows.items():
+    for series, row in aims(view.lab, view.specs, view.roofs).items():
+        names = [_model_at(view, x) for x, _ in row] if "model" not in view.lab.asks else [""] * len(row)
         plot.add_scatter(
-            x=[x for x, _, _ in row],
-            y=[y for _, y, _ in row],
-            text=[name for _, _, name in row],
+            x=[x / scale for x, _ in row],
+            y=[1e3 * bound.time for _, bound in row],
+            text=names,
             mode="markers+text",
             textposition=["bottom right"] * (len(row) - 1) + ["top left"],
             showlegend=False,
@@ -166,6 +151,11 @@ def _planned(plot: go.Figure, view: View, colours: dict[str, str], scale: float)
             marker={"size": 9, "color": colours[series], "symbol": "circle-open", "line": {"width": 2}},
             hovertemplate="%{text} at least %{y:.3g} ms<extra></extra>",
         )
+
+
+def _model_at(view: View, x: float) -> str:
+    assert view.lab.place
+    return next((spec.model.name for spec in view.specs if spec.model and view.lab.place(spec)[0] == x), "")
 
 
 def _series(landed: list[Landed]) -> list[str]:
