@@ -4,7 +4,7 @@ import time
 
 import streamlit as st
 
-from pages._backend import ago, default_setup, jobs, sample_run, store
+from pages._backend import ago, default_setup, jobs, sample_machine, store
 from pages._form import HELP, checked, dtype_box, model_box, resolved, threads_box
 from pages._lab_live import gathered, lab_panel
 from profiler.analysis.duration import expected
@@ -132,15 +132,15 @@ def _shown(lab: Lab, plan: Plan, linked: Experiment | None) -> Experiment | None
 
 
 def _roofs(specs: tuple[RunSpec, ...]) -> tuple[dict[str, Ceilings], str]:
-    """Number format → roofs to predict on, and where they come from: measured here, else those of the recorded sample."""
+    """Number format → roofs to predict on, and where they come from: measured here, else those of a recorded machine."""
     setups: dict[str, RunSpec] = {spec.setup.dtype: spec for spec in specs}
     here = {dtype: found for dtype, spec in setups.items() if (found := jobs().ceilings(spec))}
     if here:
         return here, f"on ceilings measured here {ago(min(found.at for found in here.values()))}"
-    recorded = sample_run().ceilings
+    recorded = sample_machine().ceilings
     assert recorded
     known = {dtype: recorded.model_copy(update={"dtype": dtype}) for dtype in setups if dtype in recorded.matmul}
-    return known, "on the ceilings of a recorded run, on another machine: this one's are found by the first run"
+    return known, "on the ceilings recorded on another machine: this one's are found by the first run"
 
 
 def _button(plan: Plan, conditions: Conditions, experiment: Experiment | None) -> bool:

@@ -34,9 +34,9 @@ def experiment(name: str, seconds, status="finished", foreign=0.0, **changes) ->
     return Experiment(name_of(name, "test"), tuple(runs))
 
 
-def curves(name: str, points: dict[str, dict[str, list[tuple[float, float]]]], device="cpu") -> Experiment:
+def curves(name: str, points: dict[str, dict[str, list[tuple[float, float]]]], **setup) -> Experiment:
     """A lab of one run that tells curves of the machine: curve → series → (x, value)."""
-    spec = RunSpec(work=MeasureCeilings(scope="memory" if name == "staircase" else "matmul"), setup=Setup(threads=2, device=device))
+    spec = RunSpec(work=MeasureCeilings(scope="memory" if name == "staircase" else "matmul"), setup=Setup(**({"threads": 2} | setup)))
     told = [
         Point(at=1, curve=curve, series=series, x=x, value=value)
         for curve, lines in points.items()
