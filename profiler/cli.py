@@ -157,7 +157,7 @@ def lab(
             setup=setups[0],
             model=resolve(model) if "model" in recipe.asks else None,
             dtypes=tuple(setup.dtype for setup in setups),
-            devices=(setups[0].device,),
+            devices=(setups[0].device,) if device else tuple(devices()),
             models=tuple(row.spec(random=True) for row in catalogue.rows().values()),
             room=capacity(machine, setups[0].device, available_memory()),
             roofs=jobs.ceilings(spec),

@@ -14,7 +14,7 @@ ATTENTION = "attention itself"
 
 def operators_figure(model: ModelSpec, tokens: int) -> go.Figure:
     """Two stacked bars of shares (%): a whole prompt of `tokens` tokens, and the one token that is written after it."""
-    rows = {f"a prompt of {tokens:,} tokens": prompt_flops(model, tokens), "the next token": token_flops(model, tokens)}
+    rows = {"prompt": prompt_flops(model, tokens), "next token": token_flops(model, tokens)}
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"}
     plot = figure(260, "share of the arithmetic (%)", "", barmode="stack", margin={"l": 16, "r": 16, "t": 64, "b": 48}, legend=legend)
     others = [name for name in next(iter(rows.values())) if name != ATTENTION]
