@@ -10,8 +10,9 @@ import streamlit as st
 
 from pages._backend import jobs, store
 from pages._live_chart import live_figures, payload
+from profiler.figures.machine import growing_figures
 from profiler.figures.timeline import latency_figure, memory_figure, utilisation_figure
-from profiler.record.events import Entered, Event, Measured, Sample, Step
+from profiler.record.events import Entered, Event, Measured, Point, Sample, Step
 from profiler.record.run import Run
 from profiler.spec.units import words
 
@@ -63,7 +64,7 @@ def _panel(id: str, bar) -> None:
     bar.progress(share, text=text)
     quiet = bool(run.phases and run.phases[-1].timed)
     if seen.get("id") != id or not quiet:
-        stamp = max((event.at for event in run.of(Step)), default=0.0)
+        stamp = max((event.at for event in run.events if isinstance(event, Step | Point)), default=0.0)
         seen.update(id=id, data=payload(_figures(run), stamp))
     live_figures(seen["data"], key="live_figures")
 
@@ -83,10 +84,12 @@ def _is_news(event: Event) -> bool:
     """Whether an event is worth a repaint."""
     if isinstance(event, Entered | Step):
         return event.name not in INSIDE
-    return not isinstance(event, Sample | Measured)
+    return not isinstance(event, Sample | Measured | Point)
 
 
 def _figures(run: Run) -> list:
+    if run.spec.work.task == "ceilings":
+        return [(f"{run.id}-{name}", plot, alt) for name, plot, alt in growing_figures(run)]
     steps, last = run.seconds("decode"), (run.sampled("rss")[1] or [0.0])[-1]
     return [
         (f"{run.id}-latency", latency_figure(run), f"Time per token so far, {len(steps)} timed steps"),
@@ -113,11 +116,12 @@ def progress(run: Run, now: float) -> tuple[float, str]:
         return min(
             0.1 + 0.1 * done, 1.0
         ), f"{phase.note} … {done:.0%} downloaded" if "Downloading" in phase.note else f"{phase.note} (about {left or 0:.0f} s)"
-    counted = len(run.seconds("decode"))
-    told = f" · {counted} tokens timed" if counted else ""
+    counted, points = len(run.seconds("decode")), len(run.of(Point))
+    told = f" · {counted} tokens timed" if counted else f" · {points} points" if points else ""
+    name = NAMES["ceilings" if run.spec.work.task == "ceilings" else phase.name]
     if left is None:
-        return 0.2, f"{NAMES[phase.name]} …"
+        return 0.2, f"{name} …"
     begun = run.phases[0].at
     return min(
         (now - begun) / max(now - begun + left, 1e-9), 1.0
-    ), f"{NAMES[phase.name]}{told} · about {words(left, 's') if left < 1 else f'{left:.0f} s'} left"
+    ), f"{name}{told} · about {words(left, 's') if left < 1 else f'{left:.0f} s'} left"
