@@ -20,6 +20,7 @@ from profiler.spec.units import words
 
 EVERY = 3  # changes between two baselines
 APART = log(1.1)  # forecasts that are closer than this cannot be told apart
+BEYOND = log(1.5)  # an effect that is so much larger than foretold is not the one that was foretold
 SECONDS = 2.0  # of timed work in each run
 OWN = {"compute-bound": "compute", "bandwidth-bound": "bandwidth", "kernel-bound": "kernels", "overhead-bound": "framework"}
 Answer = Literal["confirms", "refutes", "open", "says little", "waiting", "failed", "not run"]
@@ -137,7 +138,7 @@ def rival_of(change: Change, found: Verdict) -> float | None:
         return None
     if distance(1.0, own) > APART:
         return 1.0
-    others = [_middle(factor) for limit, factor in change.factors.items() if factor and limit != OWN[found.kind]]
+    others = [_mildest(factor) for limit, factor in change.factors.items() if factor and limit != OWN[found.kind]]
     farthest = max(others, key=lambda factor: abs(log(factor)), default=1.0)
     return farthest if abs(log(farthest)) > APART else None
 
@@ -151,8 +152,13 @@ def judge(predicted: Range | None, rival: float | None, measured: float, noise: 
     if noise[0] <= border <= noise[1]:
         return "open"
     if (measured < border) == (edge < rival):
-        return "confirms"
+        return "confirms" if _gap(noise, predicted) <= BEYOND else "open"  # the effect is there, but larger than foretold
     return "open" if only_confirms else "refutes"
+
+
+def _gap(noise: Range, predicted: Range) -> float:
+    """How far two ranges are apart, as a logarithm; 0 where they overlap."""
+    return max(log(max(predicted[0], 1e-3) / noise[1]), log(noise[0] / predicted[1]), 0.0)
 
 
 def distance(value: float, held: Range) -> float:
@@ -161,8 +167,9 @@ def distance(value: float, held: Range) -> float:
     return max(log(low / value), log(value / high), 0.0)
 
 
-def _middle(factor: Range) -> float:
-    return sqrt(max(factor[0], 1e-3) * factor[1])
+def _mildest(factor: Range) -> float:
+    """The end of a range that is nearest to no change."""
+    return min(factor, key=lambda end: abs(log(max(end, 1e-3))))
 
 
 def _around(parts: list[Run], at: int, against: RunSpec) -> list[Run]:

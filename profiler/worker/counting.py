@@ -57,7 +57,7 @@ class Counting(TorchDispatchMode):
         self.names = {module: name for name, module in model.named_modules()}
         self.head = model.get_output_embeddings() if isinstance(model, PreTrainedModel) else None
         self.storages = Storages()
-        self.weights = {self.storages.number(tensor) for tensor in (*model.parameters(), *model.buffers())}
+        self.weights = {self.storages.number(tensor) for tensor in tensors(model.state_dict())}  # what a checkpoint holds
         self.kv = {self.storages.number(tensor) for tensor in cache_tensors(cache)}
         self.stack: list[nn.Module] = []
         self.calls: list[Call] = []

@@ -3,21 +3,22 @@
 import sys
 
 import numpy as np
+import psutil
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
 
 from profiler.catalog.config import from_hf_config
 from profiler.catalog.models import rows
 from profiler.catalog.resolve import resolve
 from profiler.spec.run import Generate, Setup
 from profiler.theory.memory import kv_per_token
-from profiler.worker import kernels, shapes
+from profiler.worker import hog, shapes
 from profiler.worker.decoding import Decoding
 from profiler.worker.device import Marks, memory_marks, reset_peaks
 from profiler.worker.loading import open_model
 from profiler.worker.prompt import prompt_ids
 from profiler.worker.steady import imprecision, steady
+from profiler.worker.variants import vary
 
 
 def test_random_weights_have_the_right_shape_and_are_finite():
@@ -103,25 +104,26 @@ def test_imprecision_is_the_relative_half_width():
     assert imprecision([0.9, 1.1] * 10) > 0.05
 
 
-def test_the_lone_kernels_stand_for_a_dense_model(tiny_folder):
-    """All matrix weights of a dense model are in its linear layers; a tied embedding counts through the lm_head."""
-    model = AutoModelForCausalLM.from_pretrained(tiny_folder)
-
-    assert kernels.covered(model) == pytest.approx(1.0)
+def test_another_layout_computes_the_same(tiny_folder):
+    """Weights by columns: other strides, equal logits."""
+    plain, turned = open_model(tiny_folder, "tiny", Setup()), vary(open_model(tiny_folder, "tiny", Setup()), Setup(layout="columns"))
+    prompt = prompt_ids(Generate(prompt_tokens=7), 256, None)
     with torch.inference_mode():
-        assert len(kernels.linear_pass(model, Generate(prompt_tokens=4), 4, "cpu", 3)) == 3
+        same = torch.allclose(plain(prompt).logits, turned(prompt).logits, atol=1e-5)
+
+    assert same
+    assert turned.model.layers[0].mlp.up_proj.weight.stride(0) == 1
 
 
-def test_fused_experts_are_not_covered():
-    """A mixture's experts are no linear layers, and the share says so."""
-    config = rows()["mixtral-8x7b"].config | {
-        "num_hidden_layers": 1,
-        "hidden_size": 64,
-        "intermediate_size": 256,
-        "vocab_size": 64,
-        "head_dim": 16,
-    }
-    assert kernels.covered(shapes.build(from_hf_config(config, name="m", reference="m", origin="random"), Setup(), 0)) < 0.2
+@pytest.mark.parametrize("kind", ["memory", "compute"])
+def test_a_hog_works_and_ends(kind):
+    """Beside the block a child process keeps a core busy; after it there is none."""
+    with hog.beside(kind):
+        (child,) = psutil.Process().children()
+        busy = sum(child.cpu_times()[:2])
+
+    assert busy > 0.1
+    assert not child.is_running()
 
 
 def test_a_damaged_checkpoint_is_refused(tiny_folder, tmp_path):
