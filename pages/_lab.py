@@ -15,6 +15,7 @@ from profiler.analysis.recipes import Conditions, Plan
 from profiler.catalog import models
 from profiler.catalog.machine import available_memory, devices, this_machine
 from profiler.figures.lab import View, figures
+from profiler.record.run import Run
 from profiler.record.store import new_id
 from profiler.spec.machine import Ceilings
 from profiler.spec.run import BYTES, Dtype, RunSpec, Setup
@@ -56,6 +57,7 @@ def lab_view(name: str) -> None:
         _result(lab, experiment, roofs)
     elif plan:
         _prediction(lab, plan, roofs, origin)
+    _earlier(lab, experiment)
     if conditions and plan:
         _repeat(lab, conditions)
 
@@ -123,12 +125,17 @@ def _shown(lab: Lab, plan: Plan, linked: Experiment | None) -> Experiment | None
     """The experiment that belongs to the fields: the linked one, else the newest that asked the same. The address follows."""
     if linked and alike(lab, linked.specs, list(plan.specs)):
         return linked
-    for whole in store().wholes(name_of(lab.name, ""))[:LOOKED_AT]:
-        if alike(lab, [run.spec for run in store().parts(whole)], list(plan.specs)):
+    for whole, runs in _newest(lab):
+        worth = any(run.status == "finished" or not run.done for run in runs)
+        if worth and alike(lab, [run.spec for run in runs], list(plan.specs)):
             st.query_params["lab"] = st.session_state["adopted_lab"] = whole
             return gathered(whole)
     st.query_params.pop("lab", None)
     return None
+
+
+def _newest(lab: Lab) -> list[tuple[str, list[Run]]]:
+    return [(whole, store().parts(whole)) for whole in store().wholes(name_of(lab.name, ""))[:LOOKED_AT]]
 
 
 def _roofs(specs: tuple[RunSpec, ...]) -> tuple[dict[str, Ceilings], str]:
@@ -192,8 +199,9 @@ def _result(lab: Lab, experiment: Experiment, roofs: dict[str, Ceilings]) -> Non
     st.subheader(found.title, anchor=False)
     _draw(View(lab, experiment.specs, experiment.roofs or roofs, experiment, this_machine().cache), experiment.whole)
     st.markdown(found.sentence)
-    for run in experiment.lost:
-        st.warning(f"{run.spec.title}: {run.status}. {run.reason}", icon=":material/block:")
+    for reason in dict.fromkeys(run.reason for run in experiment.lost):
+        lost = [run for run in experiment.lost if run.reason == reason]
+        st.warning(f"{'; '.join(run.spec.title for run in lost)}: {lost[0].status}. {reason}", icon=":material/block:")
     st.caption(
         f"Measured {ago(experiment.runs[0].created)} · {time.strftime('%Y-%m-%d %H:%M', time.localtime(experiment.runs[0].created))}"
     )
@@ -207,6 +215,28 @@ def _draw(view: View, key: str) -> None:
     drawn = figures(view)
     for column, (name, figure, alt) in zip(st.columns(len(drawn)), drawn):
         column.plotly_chart(figure, key=f"{key}_{name}", alt=alt)
+
+
+def _earlier(lab: Lab, shown: Experiment | None) -> None:
+    """The other experiments of this lab, newest first."""
+    others = [(whole, runs) for whole, runs in _newest(lab) if runs and (shown is None or whole != shown.whole)]
+    if not others:
+        return
+    with st.popover("Earlier experiments", icon=":material/history:"):
+        for whole, runs in others:
+            first, setup = runs[0], runs[0].spec.setup
+            model = f"{first.spec.model.name} · " if first.spec.model and "model" in lab.asks else ""
+            finished = sum(run.status == "finished" for run in runs)
+            title = f"{_when(first)} · {model}{setup.dtype} · {setup.threads} threads · {finished} of {len(runs)} measured"
+            st.button(title, key=whole, on_click=_open, args=(whole,), type="tertiary")
+
+
+def _open(whole: str) -> None:
+    st.query_params["lab"] = whole
+
+
+def _when(run: Run) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created))
 
 
 def _repeat(lab: Lab, conditions: Conditions) -> None:

@@ -8,6 +8,7 @@ from profiler.theory.predict import bound
 from profiler.theory.step import step_cost
 
 START = 6.0  # seconds until a fresh process has its libraries and its machine is quiet
+SPAWN = 3.0  # of them before the worker's first word
 LOADING = 5e8  # bytes/s of making or reading weights
 SLOWER = 2.5  # a library against the roofs
 ROUNDS, OVERTIME = 3, 3.0  # as the worker counts them
@@ -32,18 +33,18 @@ def expected(spec: RunSpec, roofs: Ceilings | None) -> float:
 
 
 def left(experiment: Experiment, now: float) -> float:
-    """Seconds still to go: what is expected of the open runs, by how wrong that was for those that are over."""
-    took = [(expected(run.spec, None), _seconds(run)) for run in experiment.finished]
-    wrong = sum(real for _, real in took) / sum(guess for guess, _ in took) if took else 1.0
-    return sum(_open(run, now, wrong) for run in experiment.runs if not run.done)
+    """Seconds still to go: what is expected of the open runs, each as much too short as it was for those that are over."""
+    late = [_seconds(run) - expected(run.spec, None) for run in experiment.finished]
+    typical = sorted(late)[len(late) // 2] if late else 0.0
+    return sum(_open(run, now, typical) for run in experiment.runs if not run.done)
 
 
-def _open(run: Run, now: float, wrong: float) -> float:
+def _open(run: Run, now: float, late: float) -> float:
     """Of one open run: what is expected of it, or the worker's own word if that is longer (before the rounds it is too short)."""
     elapsed = now - run.started.at if run.started else 0.0
-    return max(expected(run.spec, None) * wrong - elapsed, run.left(now) or 0.0, 1.0)
+    return max(expected(run.spec, None) + late - elapsed, run.left(now) or 0.0, 1.0)
 
 
 def _seconds(run: Run) -> float:
     begun = run.started.at if run.started else run.events[-1].at
-    return run.events[-1].at - begun + START / 2
+    return run.events[-1].at - begun + SPAWN

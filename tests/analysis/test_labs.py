@@ -2,11 +2,13 @@ import json
 
 import pytest
 
+from profiler.analysis.duration import SPAWN, expected, left
 from profiler.analysis.experiment import Experiment, by_batch, by_bytes, by_context
 from profiler.analysis.findings import crossing
 from profiler.analysis.labs import LABS, alike, command, conclude, lab, planned, predicted
 from profiler.analysis.outcome import rows, told
 from profiler.catalog.models import rows as catalogue
+from profiler.record.run import fold
 from profiler.spec.run import Setup
 from profiler.theory.predict import predict
 from tests.builders import ceilings, generate_run
@@ -212,3 +214,23 @@ def test_rows_and_json_carry_every_point():
     assert lines[0]["step"] == "20.0 ms"
     assert [point["seconds"]["median"] for point in plain["points"]] == [pytest.approx(0.02)] * 4
     assert plain["points"][0]["command"].startswith("python -m profiler run")
+
+
+def test_time_left_learns_from_what_runs_took():
+    """Three of four open, each first taken as expected; a finished one that took 30 s more makes each 30 s longer."""
+    made = experiment("batch", lambda spec: 0.02)
+    opened = [fold(f"open-{number}", run.spec, "queued", 0.0, []) for number, run in enumerate(made.runs[1:])]
+    guess = sum(expected(run.spec, None) for run in opened)
+    took = made.runs[0].events[-1].at + SPAWN
+
+    assert left(Experiment(made.whole, tuple(opened)), 0.0) == pytest.approx(guess)
+    late = took - expected(made.runs[0].spec, None)
+    assert left(Experiment(made.whole, (made.runs[0], *opened)), 0.0) == pytest.approx(guess + 3 * late)
+
+
+def test_more_work_is_expected_to_take_longer():
+    """A larger batch, a slower machine."""
+    small, *_, large = planned(LABS["batch"], conditions()).specs
+
+    assert expected(small, ceilings()) < expected(large, ceilings())
+    assert expected(large, ceilings()) < expected(large, ceilings(read=1e9, peak=5e9))

@@ -1,5 +1,7 @@
 """The pages Compute and Memory, empty and full, without a browser."""
 
+from dataclasses import replace
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -107,7 +109,7 @@ def test_what_failed_is_named_and_the_rest_is_kept(app):
     """A lost run has its reason; the others have their points."""
     made = experiment("batch", lambda spec: 0.05, **BASE)
     lost = generate_run(spec=made.runs[-1].spec, status="failed")
-    whole = kept(type(made)(made.whole, (*made.runs[:-1], lost)))
+    whole = kept(replace(made, runs=(*made.runs[:-1], lost)))
     at = visit(app, "compute", lab=whole)
 
     assert "failed. why" in at.warning[0].value
@@ -178,3 +180,15 @@ def test_attention_overtakes_as_the_prompt_grows(app):
 
     assert short != at.subheader[0].value
     assert "attention takes more than all the rest" in at.markdown[-1].value
+
+
+def test_earlier_experiments_are_a_click_away(app):
+    """Two were made; the other one is listed, opens, and fills the fields."""
+    one = {"setup": Setup(device="cpu", threads=1, dtype=HERE.dtype), "model": BASE["model"]}
+    old = kept(experiment("batch", lambda spec: 0.05, **one))
+    new = kept(replace(MADE["Batch sweep"](), whole="lab-batch-new"))
+    at = visit(app, "compute", lab=new)
+    next(button for button in at.button if "1 threads" in button.label).click().run()
+
+    assert at.query_params["lab"] in (old, [old])
+    assert at.number_input(key="threads").value == 1
