@@ -20,13 +20,23 @@ class Decoding:
         self.said: list[torch.Tensor] = []  # the first sequence's new tokens, left on the device
 
     @cached_property
+    def _arguments(self) -> set[str]:
+        """What the model's forward takes."""
+        return set(inspect.signature(self.model.forward).parameters)
+
+    @cached_property
     def _last_only(self) -> dict[str, int]:
         """Ask for the last position's logits alone, where the model can."""
-        return {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(self.model.forward).parameters else {}
+        return {"logits_to_keep": 1} if "logits_to_keep" in self._arguments else {}
+
+    @cached_property
+    def _cache_name(self) -> str:
+        """How this version of transformers calls the KV cache."""
+        return "cache" if "cache" in self._arguments else "past_key_values"
 
     def _forward(self, ids: torch.Tensor) -> None:
-        out = self.model(input_ids=ids, past_key_values=self.cache, use_cache=True, **self._last_only)
-        self.cache = out.past_key_values
+        out = self.model(input_ids=ids, **{self._cache_name: self.cache}, use_cache=True, **self._last_only)
+        self.cache = out[self._cache_name]
         self.token = out.logits[:, -1:].argmax(-1)
         self.said.append(self.token[0])
 

@@ -119,8 +119,8 @@ def test_a_verdict_that_foretells_is_confirmed():
 
 
 def test_a_verdict_that_does_not_is_refuted():
-    """The same verdict, but a narrower format changes nothing."""
-    found = proof(decode_run(), "decode", measured_parts(decode_run(), {"dtype": 1.0}))
+    """The same verdict, but a narrower format changes nothing, and one thread takes twice as long as two."""
+    found = proof(decode_run(), "decode", measured_parts(decode_run(), {"dtype": 1.0, "threads": 2.0}))
 
     assert found.outcome == "refuted"
 
