@@ -4,36 +4,35 @@ import time
 
 import streamlit as st
 
-from pages._backend import ago, default_setup, jobs, sample_machine, store
-from pages._form import HELP, checked, dtype_box, model_box, resolved, threads_box
+from pages._backend import ago, jobs, sample_machine, store
+from pages._form import checked
+from pages._lab_form import conditions_of
 from pages._lab_live import gathered, lab_panel
 from profiler.analysis.duration import expected
 from profiler.analysis.experiment import Experiment, name_of
 from profiler.analysis.labs import LABS, Lab, alike, command, conclude, planned
 from profiler.analysis.outcome import rows
 from profiler.analysis.recipes import Conditions, Plan
-from profiler.catalog import models
-from profiler.catalog.machine import available_memory, devices, this_machine
+from profiler.catalog.machine import available_memory, this_machine
 from profiler.figures.lab import View, figures
 from profiler.record.run import Run
 from profiler.record.store import new_id
 from profiler.spec.machine import Ceilings
-from profiler.spec.run import BYTES, Dtype, RunSpec, Setup
-from profiler.theory.memory import capacity, check
+from profiler.spec.run import RunSpec
+from profiler.theory.memory import check
 
-WIDTHS = (3, 1.4, 1)  # of model, number format, threads
 LOOKED_AT = 20  # newest experiments that are compared with the form
 
 
-def choose(extra: dict[str, str]) -> str:
-    """Which experiment of this page; `extra` are the views that are no labs, name → title. The address keeps it."""
-    asked = Experiment(st.query_params.get("lab", "lab-"), ()).name
-    names = list(extra)
+def choose(titles: dict[str, str]) -> str:
+    """Which experiment of this page; name → title. The address keeps it."""
+    asked = Experiment(st.query_params.get("lab", ""), ()).name
+    names = list(titles)
     return st.segmented_control(
         "Experiment",
         names,
         default=asked if asked in names else names[0],
-        format_func=lambda name: extra[name],
+        format_func=lambda name: titles[name],
         required=True,
         key="experiment",
         bind="query-params",
@@ -45,7 +44,7 @@ def lab_view(name: str) -> None:
     """Everything there is to see and do of one experiment."""
     lab = LABS[name]
     linked = _linked(lab)
-    conditions = _conditions(lab)
+    conditions = conditions_of(lab)
     plan = checked(lambda: _plan(lab, conditions)) if conditions else None
     experiment = _shown(lab, plan, linked) if plan else linked
     roofs, origin = _roofs(plan.specs if plan else ())
@@ -75,43 +74,9 @@ def _linked(lab: Lab) -> Experiment | None:
         first = experiment.runs[0].spec
         fields = {"model": first.model.reference} if first.model and "model" in lab.asks else {}
         dtypes = list(dict.fromkeys(run.spec.setup.dtype for run in experiment.runs))
-        st.session_state.update(fields | {"adopted_lab": whole, "dtype": dtypes[0], "dtypes": dtypes, "threads": first.setup.threads})
+        setup = {"dtype": dtypes[0], "dtypes": dtypes, "threads": first.setup.threads, "device": first.setup.device}
+        st.session_state.update(fields | setup | {"adopted_lab": whole})
     return experiment
-
-
-def _conditions(lab: Lab) -> Conditions | None:
-    """The fields; None, with one sentence, where one of them is bad."""
-    usual = default_setup()
-    widths = WIDTHS[-len(lab.asks) :]
-    columns = st.columns([*widths, 1.2, max(7 - sum(widths) - 1.2, 0.1)], vertical_alignment="bottom")
-    places = iter(columns)
-    name = model_box(next(places)) if "model" in lab.asks else None
-    dtype = dtype_box(next(places), usual) if "dtype" in lab.asks else usual.dtype
-    dtypes = _dtypes_box(next(places), usual) if "dtypes" in lab.asks else [dtype]
-    threads = threads_box(next(places), usual)
-    more = "More points, each measured longer: about four times the time."
-    thorough = lab.place is not None and next(places).toggle("Thorough", key="thorough", bind="query-params", help=more)
-
-    def made() -> Conditions:
-        if not dtypes:
-            raise ValueError("No number format is chosen; choose at least one.")
-        setup = Setup.model_validate(usual.model_dump() | {"dtype": dtypes[0], "threads": threads})
-        return Conditions(
-            setup=setup,
-            model=resolved(name or "") if "model" in lab.asks else None,
-            dtypes=tuple(dtypes),
-            devices=tuple(devices()),
-            models=tuple(row.spec(random=True) for row in models.rows().values()),
-            room=capacity(this_machine(), setup.device, available_memory()),
-            roofs=jobs().ceilings(RunSpec.model_construct(setup=setup)),
-            thorough=thorough,
-        )
-
-    return checked(made)
-
-
-def _dtypes_box(where, usual: Setup) -> list[Dtype]:
-    return where.multiselect("Number formats", list(BYTES), default=[usual.dtype], key="dtypes", bind="query-params", help=HELP["dtype"])
 
 
 def _plan(lab: Lab, conditions: Conditions) -> Plan:

@@ -71,8 +71,8 @@ class Experiment:
 
     @property
     def name(self) -> str:
-        """The lab's name."""
-        return self.whole.split("-")[1]
+        """The lab's name; empty for a whole that is no experiment."""
+        return self.whole.partition("-")[2].partition("-")[0]
 
     @property
     def specs(self) -> list[RunSpec]:

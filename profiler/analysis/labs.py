@@ -11,7 +11,7 @@ from profiler.analysis.experiment import Experiment, Place, by_batch, by_bytes, 
 from profiler.analysis.findings import Finding
 from profiler.analysis.recipes import Conditions, Plan
 from profiler.spec.machine import Ceilings
-from profiler.spec.run import RunSpec
+from profiler.spec.run import RunSpec, Setup
 from profiler.theory.predict import Bound, predict
 
 Lines = dict[str, list[tuple[float, Bound]]]  # series → (x, the least time there)
@@ -31,7 +31,7 @@ class Lab:
     unit: str = "1"  # of the axis, in SI
     place: Place | None = None  # None: its runs tell curves of the machine, not steps of a model
     grid: Callable[[list[RunSpec]], list[RunSpec]] = lambda specs: specs  # where the predicted line is computed
-    asks: tuple[str, ...] = ("model", "dtype", "threads")  # what a person chooses
+    asks: tuple[str, ...] = ("model", "dtype", "threads", "device", "thorough")  # what a person chooses
 
 
 LABS = {
@@ -65,7 +65,7 @@ LABS = {
             recipes.staircase,
             findings.staircase,
             promises.staircase,
-            asks=("threads",),
+            asks=("threads", "device"),
         ),
         Lab(
             "bytes",
@@ -77,7 +77,7 @@ LABS = {
             "bytes read per token",
             "B",
             by_bytes,
-            asks=("dtypes", "threads"),
+            asks=("dtypes", "threads", "device", "thorough"),
         ),
         Lab(
             "context",
@@ -145,10 +145,17 @@ def _bounds(lab: Lab, specs: list[RunSpec], roofs: dict[str, Ceilings]) -> Lines
 
 
 def alike(lab: Lab, ours: list[RunSpec], theirs: list[RunSpec]) -> bool:
-    """Whether two lists of runs ask the same: equal set-ups, and equal models where the lab does not vary them."""
+    """Whether two lists of runs ask the same: equal set-ups, and equal models and number formats where the lab asks for them."""
+    formats = {"dtype", "dtypes"} & set(lab.asks)
 
     def asked(specs: list[RunSpec]) -> set:
-        return {(spec.model.reference if spec.model and "model" in lab.asks else "", spec.setup) for spec in specs}
+        return {
+            (
+                spec.model.reference if spec.model and "model" in lab.asks else "",
+                spec.setup if formats else spec.setup.model_copy(update={"dtype": Setup().dtype}),
+            )
+            for spec in specs
+        }
 
     return asked(ours) == asked(theirs)
 

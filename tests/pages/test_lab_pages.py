@@ -116,6 +116,15 @@ def test_what_failed_is_named_and_the_rest_is_kept(app):
     assert any("3 points measured" in alt for alt in alts(at))
 
 
+@pytest.mark.parametrize("lab", ["", "nonsense", "lab-", "lab-context-1", "lab--"])
+def test_a_link_to_something_else_is_no_harm(app, lab):
+    """Another page's experiment, or nonsense: the page shows its own prediction."""
+    at = visit(app, "compute", lab=lab)
+
+    assert not at.exception
+    assert alts(at)
+
+
 def test_an_unknown_experiment_is_said_to_be_gone(app):
     """A stale link leads to a sentence and the prediction."""
     at = visit(app, "compute", lab="lab-batch-nothing")
