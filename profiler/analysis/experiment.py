@@ -118,6 +118,12 @@ class Experiment:
         }
 
 
+def steady(points: list[Landed]) -> list[Landed]:
+    """What a line is drawn through: the points without busy neighbours, if there are at least three; else all."""
+    calm = [point for point in points if not point.disturbed]
+    return calm if len(calm) >= 3 else points
+
+
 def name_of(lab: str, id: str) -> str:
     """What the runs of a new experiment are part of."""
     return f"lab-{lab}-{id}"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from math import isfinite
 
-from profiler.analysis.experiment import Experiment, Landed, by_batch, by_bytes, by_context
+from profiler.analysis.experiment import Experiment, Landed, by_batch, by_bytes, by_context, steady
 from profiler.analysis.fits import Line, line, reached_at
 from profiler.analysis.moment import cost_of
 from profiler.analysis.verdict import BEYOND
@@ -113,7 +113,9 @@ def model_bytes(experiment: Experiment) -> Finding:
     fits = {dtype: fit for dtype in dict.fromkeys(p.series for p in points) if (fit := _fit(points, dtype))}
     if not fits:
         return nothing()
-    told = [_bandwidth(dtype, fit, [p for p in points if p.series == dtype], experiment.roofs.get(dtype)) for dtype, fit in fits.items()]
+    told = [
+        _bandwidth(dtype, fit, steady([p for p in points if p.series == dtype]), experiment.roofs.get(dtype)) for dtype, fit in fits.items()
+    ]
     sure = {dtype: fit for dtype, fit in fits.items() if fit.conclusive and fit.slope > 0}
     if not sure:
         return Finding("Inconclusive: the points do not lie on one line", " ".join(told), conclusive=False)
@@ -125,7 +127,7 @@ def model_bytes(experiment: Experiment) -> Finding:
 
 
 def _fit(points: list[Landed], series: str) -> Line | None:
-    chosen = [point for point in points if point.series == series]
+    chosen = steady([point for point in points if point.series == series])
     return line([point.x for point in chosen], [point.seconds for point in chosen])
 
 
@@ -163,7 +165,7 @@ def context(experiment: Experiment) -> Finding:
         chosen, fit = [point for point in points if point.series == series], _fit(points, series)
         if fit is None:
             continue
-        told.append(_growth(chosen, fit))
+        told.append(_growth(steady(chosen), fit))
         if fit.conclusive and fit.slope > 0:
             sure.append(f"{words(1000 * fit.slope, 's')} at {series}")
             numbers[f"growth_{series.replace(' ', '_')}"] = 1000 * fit.slope

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from profiler.analysis.experiment import Experiment, Landed, decode_cost
+from profiler.analysis.experiment import Experiment, Landed, decode_cost, steady
 from profiler.analysis.fits import line
 from profiler.analysis.labs import Lab, Lines, aims, predicted
 from profiler.analysis.promises import crossing_of
@@ -127,7 +127,8 @@ def straight_figures(view: View) -> list[Drawn]:
     for series in _series(view.landed):
         chosen = [point for point in view.landed if point.series == series]
         _points(plot, chosen, series, colours[series], scale)
-        fit = line([point.x for point in chosen], [point.seconds for point in chosen])
+        through = steady(chosen)
+        fit = line([point.x for point in through], [point.seconds for point in through])
         if fit and fit.count > 2:
             ends = [0.0, max(point.x for point in chosen)]
             _curve(plot, [end / scale for end in ends], [fit.at(end) for end in ends], f"line through {series}", colours[series], "solid")

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -144,6 +145,17 @@ def test_busy_neighbours_make_an_experiment_inconclusive():
 
     assert found.title == "Inconclusive: other programs were busy meanwhile"
     assert "4 of the 4 points were measured" in found.sentence
+
+
+def test_a_line_leaves_disturbed_points_out():
+    """Three calm points on a line and a slow one beside busy neighbours: the line is that of the three."""
+    made = experiment("bytes", lambda spec: by_bytes(spec)[0] / 15e9, thorough=True)
+    slow = replace(generate_run(decode=(9.0,) * 96, spec=made.runs[0].spec, foreign=1.0), id="slow")
+    found = conclude(LABS["bytes"], replace(made, runs=(slow, *made.runs[1:])))
+
+    assert len(made.runs) >= 4
+    assert found.title.endswith("15.0 GB/s in float32")
+    assert "1 of the" in found.sentence
 
 
 @pytest.mark.parametrize("name", LABS)
