@@ -13,11 +13,19 @@ TITLES = {"kernels": "+ slower {}", "framework": "+ {}", "waiting": "+ {}", "unt
 def waterfall_figure(fall: Waterfall) -> go.Figure:
     """Bars that stand on each other, in milliseconds; the last one is the measured median."""
     parts = [part for part in fall.parts if part.kind != "waiting" or part.seconds > 0.005 * fall.measured]
-    names = [TITLES.get(part.kind, "{}").format(part.name) for part in parts] + ["measured"]
+    names = [TITLES.get(part.kind, "{}").format(part.name).replace(" ", "<br>").replace("+<br>", "+ ") for part in parts] + ["measured"]
     sizes = [part.seconds for part in parts] + [fall.measured]
     helps = [part.help for part in parts] + ["The median of all timed steps."]
     bases = [*np.cumsum([0.0, *sizes[:-2]]).tolist(), 0.0]
-    plot = figure(340, "", f"time per {'token' if fall.phase == 'decode' else 'prompt'} (ms)", showlegend=False, bargap=0.35)
+    plot = figure(
+        340,
+        "",
+        f"time per {'token' if fall.phase == 'decode' else 'prompt'} (ms)",
+        showlegend=False,
+        bargap=0.35,
+        margin={"l": 64, "r": 16, "t": 40, "b": 72},
+    )
+    plot.update_xaxes(tickangle=0)
     plot.add_bar(
         x=names,
         y=[1e3 * size for size in sizes],
