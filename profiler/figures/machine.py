@@ -18,7 +18,7 @@ TALL = 520  # pixels: on a narrow screen the legend takes a third of it
 FORMATS = {"float32": BLUE, "bfloat16": ORANGE, "float16": PINK, "int8": GREEN}
 LEAST = 2**-4  # operations per byte at the left edge
 SLOPES = ("dot", "dashdot", "dash")
-DONE = {"read": "read", "copy": "copied", "triad": "worked through by the triad"}
+DONE = {"read": "read", "copy": "copied", "triad": "triad"}
 LINES = {"reading memory": (BLUE, "circle"), "matrix product": (ORANGE, "diamond"), "matrix-vector product": (GREEN, "square")}
 
 
@@ -70,7 +70,7 @@ def kernel_figure(run: Run, kernel: str, height: int = 380) -> go.Figure:
     """Read, copy or triad by working set and threads."""
     cache = run.started.hardware.cache if run.started else None
     plot = staircase_figure(highest(run.points(kernel)), cache, height)
-    return plot.update_yaxes(title_text=f"{DONE[kernel]} again and again (GB/s)")
+    return plot.update_yaxes(title_text=f"{DONE[kernel]}, again and again (GB/s)")
 
 
 def products_figure(run: Run, height: int = 380) -> go.Figure:
@@ -102,13 +102,13 @@ def scaling_figure(gained: Points, height: int = 380) -> go.Figure:
     return plot
 
 
-def growing_figures(run: Run, height: int = 260) -> list[tuple[str, go.Figure, str]]:
+def growing_figures(run: Run, height: int = 320) -> list[tuple[str, go.Figure, str]]:
     """(name, figure, what it shows in words) of a ceilings run that is not over, as far as it has got."""
     curves = [curve for curve in ("read", "copy", "triad") if run.points(curve)]
     kernel = curves[-1] if curves else "read"
     return [
-        (kernel, kernel_figure(run, kernel, height), f"Memory {DONE[kernel]} by working set, {_count(run, kernel)} points so far"),
-        ("matmul", products_figure(run, height), f"Matrix products by size, {_count(run, 'matmul')} points so far"),
+        ("staircase", kernel_figure(run, kernel, height), f"Bandwidth of {kernel} by working set, points so far: {_count(run, kernel)}"),
+        ("products", products_figure(run, height), f"Matrix products by size, points so far: {_count(run, 'matmul')}"),
     ]
 
 
