@@ -24,8 +24,8 @@ from profiler.theory.memory import check
 LOOKED_AT = 20  # newest experiments that are compared with the form
 
 
-def choose(titles: dict[str, str]) -> str:
-    """Which experiment of this page; name → title. The address keeps it."""
+def choose(key: str, titles: dict[str, str]) -> str:
+    """Which experiment of this page; name → title. The address keeps it under `key`, which no other page may use."""
     asked = Experiment(st.query_params.get("lab", ""), ()).name
     names = list(titles)
     return st.segmented_control(
@@ -34,7 +34,7 @@ def choose(titles: dict[str, str]) -> str:
         default=asked if asked in names else names[0],
         format_func=lambda name: titles[name],
         required=True,
-        key="experiment",
+        key=key,
         bind="query-params",
         label_visibility="collapsed",
     )

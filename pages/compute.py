@@ -54,7 +54,7 @@ def _operators() -> None:
 
 guard()
 st.header("When does arithmetic become the limit?", anchor=False)
-name = choose(VIEWS)
+name = choose("compute_view", VIEWS)
 st.caption(WHY[name])
 if name == "matmul" and not this_machine().gpus:
     st.caption("There is no accelerator here to set beside the processor; the page Machine tells what a data sheet would say.")

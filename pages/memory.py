@@ -56,7 +56,7 @@ def _capacity() -> None:
 
 guard()
 st.header("Is this model waiting for memory?", anchor=False)
-name = choose(VIEWS)
+name = choose("memory_view", VIEWS)
 st.caption(WHY[name])
 if name == "capacity":
     _capacity()

@@ -31,7 +31,7 @@ def test_a_batch_sweep_is_started_watched_and_read(chromium, app, tiny_folder): 
 
 def test_an_experiment_is_cancelled_as_a_whole(chromium, app, tiny_folder):  # noqa: F811
     """Cancel ends the run under way and all that wait; the page says which points were lost."""
-    page, _ = visit(chromium, f"{app[0]}/memory?experiment=Growth+with+context&model={tiny_folder}&threads=1")
+    page, _ = visit(chromium, f"{app[0]}/memory?memory_view=Growth+with+context&model={tiny_folder}&threads=1")
     page.get_by_role("button", name="Run this experiment").click(timeout=30_000)
     page.get_by_role("button", name="Cancel").click(timeout=30_000)
 
@@ -40,7 +40,7 @@ def test_an_experiment_is_cancelled_as_a_whole(chromium, app, tiny_folder):  # n
     assert {run.status for run in store(app[1]).parts(whole)} <= {"cancelled", "finished"}
 
 
-@pytest.mark.parametrize("path", ["compute", "compute?experiment=Arithmetic+by+operator", "memory", "memory?experiment=What+fits"])
+@pytest.mark.parametrize("path", ["compute", "compute?compute_view=Arithmetic+by+operator", "memory", "memory?memory_view=What+fits"])
 def test_a_narrow_window_has_no_sideways_scrolling(chromium, app, path):  # noqa: F811
     """390 pixels, a phone: everything fits its width."""
     page, errors = visit(chromium, f"{app[0]}/{path}", width=390, scheme="dark")

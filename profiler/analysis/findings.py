@@ -118,7 +118,7 @@ def model_bytes(experiment: Experiment) -> Finding:
     ]
     sure = {dtype: fit for dtype, fit in fits.items() if fit.conclusive and fit.slope > 0}
     if not sure:
-        return Finding("Inconclusive: the points do not lie on one line", " ".join(told), conclusive=False)
+        return Finding("Inconclusive: these points do not tell a bandwidth", " ".join(told), conclusive=False)
     rates = ", ".join(f"{words(1 / fit.slope, 'B/s')} in {dtype}" for dtype, fit in sure.items())
     numbers = {f"bandwidth_{dtype}": 1 / fit.slope for dtype, fit in sure.items()} | {
         f"fixed_{dtype}": fit.intercept for dtype, fit in sure.items()

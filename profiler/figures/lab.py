@@ -126,7 +126,8 @@ def straight_figures(view: View) -> list[Drawn]:
     _planned(plot, view, colours, scale)
     for series in _series(view.landed):
         chosen = [point for point in view.landed if point.series == series]
-        _points(plot, chosen, series, colours[series], scale)
+        names = [_model_at(view, point.x) for point in chosen] if "model" not in view.lab.asks else None
+        _points(plot, chosen, series, colours[series], scale, names)
         through = steady(chosen)
         fit = line([point.x for point in through], [point.seconds for point in through])
         if fit and fit.count > 2:
@@ -140,7 +141,8 @@ def straight_figures(view: View) -> list[Drawn]:
 def _planned(plot: go.Figure, view: View, colours: dict[str, str], scale: float) -> None:
     """Where the points would land by physics: hollow, with the model's name where it is what varies."""
     for series, row in aims(view.lab, view.specs, view.roofs).items():
-        names = [_model_at(view, x) for x, _ in row] if "model" not in view.lab.asks else [""] * len(row)
+        named = "model" not in view.lab.asks and not view.landed  # once points have landed, they carry the names
+        names = [_model_at(view, x) if named else "" for x, _ in row]
         plot.add_scatter(
             x=[x / scale for x, _ in row],
             y=[1e3 * bound.time for _, bound in row],
@@ -173,7 +175,9 @@ def _measured(plot: go.Figure, landed: list[Landed]) -> None:
         _points(plot, [point for point in landed if point.series == series], series, colour, 1.0, joined=True)
 
 
-def _points(plot: go.Figure, points: list[Landed], series: str, colour: str, scale: float, *, joined: bool = False) -> None:
+def _points(
+    plot: go.Figure, points: list[Landed], series: str, colour: str, scale: float, names: list[str] | None = None, *, joined: bool = False
+) -> None:
     """Medians with their 95 % intervals; hollow where other programs were busy."""
     ends = [point.steps.interval for point in points]
     plot.add_scatter(
@@ -186,7 +190,9 @@ def _points(plot: go.Figure, points: list[Landed], series: str, colour: str, sca
             "arrayminus": [1e3 * (point.seconds - low) for point, (low, _) in zip(points, ends)],
             "thickness": 1.5,
         },
-        mode="lines+markers" if joined else "markers",
+        mode="lines+markers" if joined else "markers+text",
+        text=names,
+        textposition="bottom right",
         name=f"measured, {series}" if series else "measured",
         marker={"size": 11, "color": colour, "symbol": ["circle-open" if point.disturbed else "circle" for point in points]},
         line={"color": colour, "width": 2},

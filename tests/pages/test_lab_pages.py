@@ -58,7 +58,7 @@ def primary(at):
 @pytest.mark.parametrize(("page", "view"), VIEWS)
 def test_a_first_visit_draws_a_prediction(app, page, view):
     """Every view has a title that says something, and a figure with an alternative text, before anything was measured."""
-    at = visit(app, page, experiment=view)
+    at = visit(app, page, **{f"{page}_view": view})
 
     assert not at.exception
     assert not at.error
@@ -138,7 +138,7 @@ def test_an_unknown_experiment_is_said_to_be_gone(app):
     [
         ("compute", {"model": "nosuchmodel"}, "nosuchmodel"),
         ("compute", {"model": "qwen3-30b-a3b"}, "Nothing of this experiment fits here"),
-        ("memory", {"experiment": "What fits", "model": "weights.bin"}, "pickled"),
+        ("memory", {"memory_view": "What fits", "model": "weights.bin"}, "pickled"),
     ],
 )
 def test_bad_input_is_one_sentence_and_nothing_can_be_started(app, page, params, said):
@@ -170,7 +170,7 @@ def test_the_button_queues_every_run_of_the_experiment(app, monkeypatch):
 
 def test_the_planner_says_what_fits(app):
     """More context, less batch; a model that is too large does not fit."""
-    at = visit(app, "memory", experiment="What fits")
+    at = visit(app, "memory", memory_view="What fits")
     before = at.markdown[-1].value
     at.select_slider(key="context").set_value(8192).run()
 
@@ -182,7 +182,7 @@ def test_the_planner_says_what_fits(app):
 
 def test_attention_overtakes_as_the_prompt_grows(app):
     """Dragging the prompt changes the share in the title."""
-    at = visit(app, "compute", experiment="Arithmetic by operator")
+    at = visit(app, "compute", compute_view="Arithmetic by operator")
     at.select_slider(key="length").set_value(16).run()
     short = at.subheader[0].value
     at.select_slider(key="length").set_value(8192).run()
