@@ -192,7 +192,7 @@ def _points(
         },
         mode="lines+markers" if joined else "markers+text",
         text=names,
-        textposition="bottom right",
+        textposition=["bottom right"] * (len(points) - 1) + ["middle left"],
         name=f"measured, {series}" if series else "measured",
         marker={"size": 11, "color": colour, "symbol": ["circle-open" if point.disturbed else "circle" for point in points]},
         line={"color": colour, "width": 2},
