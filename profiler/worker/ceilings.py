@@ -13,7 +13,7 @@ import torch
 
 from profiler.record.events import Entered, Finished, Job, Point, Probed
 from profiler.spec.machine import Ceilings, Scaling
-from profiler.worker.bandwidth import ARRAYS, is_processor
+from profiler.worker.bandwidth import ARRAYS
 from profiler.worker.canary import Canary
 from profiler.worker.channel import Channel
 from profiler.worker.dispatch import copies, dispatch, launch
@@ -112,21 +112,19 @@ class Bench:
             up, down = copies(device, 0.2)
             tiny, asked = dispatch(device), launch(device)
         setup = self.plan.setup
-        read, matmul, matvec = self._reads(), self._products(canary_matmul), self._matvecs()
-        highest = Scaling(read=read[max(read)], matmul=matmul[setup.dtype], matvec=matvec[setup.dtype])
         return Ceilings(
             device=device,
             threads=setup.threads,
             dtype=setup.dtype,
             at=time.time(),
-            read=read,
+            read=self._reads(),
             copy_rate=self._far("copy"),
             triad_rate=self._far("triad"),
-            matmul=matmul,
-            matvec=matvec,
+            matmul=self._products(canary_matmul),
+            matvec=self._matvecs(),
             dispatch=tiny,
             canary_matmul=canary_matmul,
-            scaling=self._scaling() | ({setup.threads: highest} if is_processor(device) else {}),
+            scaling=self._scaling(),
             launch=asked,
             upload=up,
             download=down,
@@ -177,7 +175,7 @@ class Bench:
         return {dtype: max(rate, again.get(dtype, 0.0)) for dtype, rate in last.items()}
 
     def _scaling(self) -> dict[int, Scaling]:
-        """Threads → what they reach."""
+        """Threads → what they reach, measured side by side: shares of each other, not of what was reached at another moment."""
         columns = [{int(x): value for _, x, value in self._of(curve)} for curve in ("scaling_read", "scaling_matmul", "scaling_matvec")]
         return {threads: Scaling(read=read, matmul=columns[1][threads], matvec=columns[2][threads]) for threads, read in columns[0].items()}
 

@@ -96,19 +96,24 @@ class Plan:
         ]
 
     def scaling(self, seconds: float) -> list[Probe]:
-        """Reading, multiplying and a matrix-vector product by thread count, in the set-up's dtype."""
+        """Reading, multiplying and a matrix-vector product by thread count, in the set-up's dtype.
+
+        The thread counts follow each other at once, since their ratio is what is asked, and the machine's speed changes.
+        """
         if not is_processor(self.device):
             return []
         dtype = self.setup.dtype
-        probes = []
-        for threads in self.counts:
-            series = (dtype, float(threads), threads, seconds)
-            probes += [
-                Probe("scaling_read", *series, partial(self._rate, "read", self.array // threads, threads, seconds)),
-                Probe("scaling_matmul", *series, partial(self._best_product, dtype, threads, seconds)),
-                Probe("scaling_matvec", *series, partial(self._matvec_rate, dtype, self.last_rows(dtype), seconds)),
-            ]
-        return probes
+        rows = self.last_rows(dtype)
+        ways: dict[Curve, Callable[[int], Callable[[], float | None]]] = {
+            "scaling_read": lambda threads: partial(self._rate, "read", self.array // threads, threads, seconds),
+            "scaling_matmul": lambda threads: partial(self._best_product, dtype, threads, seconds),
+            "scaling_matvec": lambda threads: partial(self._matvec_rate, dtype, rows, seconds),
+        }
+        return [
+            Probe(curve, dtype, float(threads), threads, 1.3 * seconds, measure(threads))
+            for curve, measure in ways.items()
+            for threads in self.counts
+        ]
 
     def last(self, kernel: Kernel) -> int:
         """Bytes per thread of the working set that only main memory holds."""
