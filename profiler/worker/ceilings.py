@@ -13,7 +13,7 @@ import torch
 
 from profiler.record.events import Entered, Finished, Job, Point, Probed
 from profiler.spec.machine import Ceilings, Scaling
-from profiler.worker.bandwidth import ARRAYS
+from profiler.worker.bandwidth import ARRAYS, is_processor
 from profiler.worker.canary import Canary
 from profiler.worker.channel import Channel
 from profiler.worker.dispatch import copies, dispatch, launch
@@ -74,7 +74,7 @@ class Bench:
         done = 0.0
         self._enter(planned)
         for probe in probes:
-            torch.set_num_threads(probe.threads)
+            self._use(probe.threads)
             with self.neighbours.watched():
                 value = probe.measure()
             done += probe.seconds
@@ -88,7 +88,11 @@ class Bench:
                 time.sleep(REST)
                 self._enter(left)
                 rested = time.perf_counter()
-        torch.set_num_threads(self.plan.threads)
+        self._use(self.plan.threads)
+
+    def _use(self, threads: int) -> None:
+        if is_processor(self.plan.device):
+            torch.set_num_threads(threads)
 
     def _enter(self, left: float) -> None:
         if self.told:

@@ -42,10 +42,11 @@ class Plan:
     cache: int | None
 
     def __post_init__(self) -> None:
-        self.device, self.threads = self.setup.device, self.setup.threads
+        self.device = self.setup.device
+        self.threads = self.setup.threads if is_processor(self.device) else 1  # an accelerator has its own, and is told none
         self.array = main_memory_size(self.device, self.cache)  # once: what is free changes
         self.products = Products(self.device)
-        self.counts = thread_counts(self.threads) if is_processor(self.device) else [self.threads]
+        self.counts = thread_counts(self.threads)
 
     def series(self, threads: int) -> str:
         """How a line of this many threads is called."""

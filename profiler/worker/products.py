@@ -56,13 +56,13 @@ class Products:
     def _forms(self, kind: str, size: int) -> dict[str, Callable[[], object]]:
         """The ways to multiply two square matrices of this format."""
         if kind == "int8":
-            whole = torch.randint(-127, 128, (size, size), dtype=torch.int8).to(self.device)
+            whole = torch.randint(-127, 128, (size, size), dtype=torch.int8, device=self.device)
             return {"_int_mm": lambda: torch._int_mm(whole, whole)}
         if kind == NUMPY:
             plain = np.random.default_rng(0).standard_normal((size, size), np.float32)
             target = np.empty_like(plain)
             return {"matmul": lambda: np.matmul(plain, plain, out=target)}
-        a = torch.randn(size, size).to(self.device, getattr(torch, kind))
+        a = torch.randn(size, size, device=self.device).to(getattr(torch, kind))
         return {"mm": lambda: torch.mm(a, a), "linear": lambda: linear(a, a)}
 
 

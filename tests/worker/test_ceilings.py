@@ -84,6 +84,18 @@ def test_thread_counts_double_up_to_all():
     assert thread_counts(12) == [1, 2, 4, 8, 12]
 
 
+def test_an_accelerator_has_no_threads(monkeypatch):
+    """One line a curve, named by the device, no scaling, and no product by numpy."""
+    monkeypatch.setattr("profiler.worker.plan.main_memory_size", lambda device, cache: 1 << 30)
+    plan = Plan(Setup(device="cuda:0", threads=8, dtype="bfloat16"), None)
+    probes = plan.full()
+
+    assert {probe.series for probe in probes if probe.curve == "read"} == {"cuda:0"}
+    assert {probe.series.split(" · ")[1] for probe in probes if probe.curve == "matmul"} == {"cuda:0"}
+    assert {probe.threads for probe in probes} == {1}
+    assert not [probe for probe in probes if "numpy" in probe.series or probe.curve.startswith("scaling")]
+
+
 def test_every_format_has_a_product():
     """Each kind of product runs, numpy's among them, and remembers its best size."""
     found = Products("cpu")
