@@ -38,12 +38,13 @@ def operators_view(run: Run, phase: str) -> None:
         st.dataframe(
             [_row(row) for row in rows], hide_index=True, width="stretch", alt="All operators with time, FLOPs, bytes, share of roof"
         )
-        missing = uncounted(run, phase)
-        spent = sum(row.seconds for row in missing)
-        st.caption(
-            f"{len(missing)} rows have no FLOP formula: they move numbers or work element by element. Together they took "
-            f"{words(spent / traced.wall, '%')} of the traced time: " + ", ".join(f"{row.op} ({row.group})" for row in missing[:6]) + " …"
-        )
+        if missing := uncounted(run, phase):
+            spent = words(sum(row.seconds for row in missing) / traced.wall, "%")
+            named = ", ".join(f"{row.op} ({row.group})" for row in missing[:6])
+            st.caption(
+                f"{len(missing)} rows have no FLOP formula: they move numbers or work element by element. Together they took {spent} "
+                f"of the traced time; the longest: {named}."
+            )
 
 
 def _row(row: Operator) -> dict[str, str]:

@@ -37,7 +37,7 @@ def operators_figure(rows: list[Operator]) -> go.Figure:
 
 def place(row: Operator) -> str:
     """Where in the model an operator is, short: the last two words of the module's name, else its part of the model."""
-    named = [word for word in row.module.split(".") if word != "*"]
+    named = [word for word in row.module.split(".") if word not in ("", "*")]
     return ".".join(named[-2:]) if named else row.group
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from profiler.analysis.proof import name_of, plan
 from profiler.record.process import ROOT
 from profiler.record.store import Store
 from tests.builders import SPEC, generate_run
@@ -138,3 +139,57 @@ def test_the_recorded_sample_is_a_real_export():
 
     assert read.status == "finished"
     assert {"ceilings", "measured", "step", "finished"} <= {event["kind"] for event in json.loads(read.model_dump_json())["events"]}
+
+
+def test_the_operators_of_a_run_are_shown(app, tmp_path):
+    """The longest operator is named with its share of its roof; the table holds all; traced and untraced totals stand there."""
+    app.query_params["run"] = kept(tmp_path)
+    at = app.run()
+
+    assert not at.exception
+    assert any(alt.startswith("Longest operators: aten::linear in MLP") for alt in alts(at))
+    assert any("The longest operator, linear in MLP" in text.value for text in at.markdown)
+    assert any("untraced the median is 50.0 ms" in caption.value for caption in at.caption)
+
+
+def test_levers_say_what_they_bring(app, tmp_path):
+    """Each button stands with what is expected and what physics allows."""
+    app.query_params["run"] = kept(tmp_path)
+    at = app.run()
+
+    assert any(button.label == "bfloat16 instead of float32" for button in at.button)
+    assert any("the tokens per second; physics allows ×" in caption.value for caption in at.caption)
+
+
+def test_prove_it_queues_the_changes(app, tmp_path, monkeypatch):
+    """One press: baseline, changes, baselines in between, all part of the proof; the live panel can cancel them."""
+    monkeypatch.setattr("profiler.record.jobs.Jobs._turn", lambda *args: None)
+    id = kept(tmp_path)
+    app.query_params["run"] = id
+    at = app.run()
+    next(button for button in at.button if button.label.startswith("Prove it")).click().run()
+
+    parts = Store().parts(f"proof-{id}")
+    assert not at.exception
+    assert len(parts) > 8
+    assert parts[0].spec == parts[-1].spec
+    assert {part.spec.setup.dtype for part in parts} == {"float32", "bfloat16"}
+    assert [run.id for run in Store().heads()] == [id]  # the list of runs stays short
+    assert any(button.label == "Cancel" for button in at.button)
+
+
+def test_a_proof_is_shown_with_its_outcome(app, tmp_path):
+    """Runs in which only the number format has the foretold effect: the sentence, the figure, the table."""
+    id = kept(tmp_path)
+    store, run = Store(), Store().run(id)
+    for spec in plan(run, lambda spec: True):
+        seconds = 0.031 if spec.setup.dtype == "bfloat16" else 0.05
+        part = store.add(spec, part_of=name_of(run))
+        store.append(part, list(generate_run(decode=(seconds,) * 96, spec=spec).events))
+        store.set_status(part, "finished")
+    app.query_params["run"] = id
+    at = app.run()
+
+    assert not at.exception
+    assert any(alt.startswith("Proof of the verdict: Proved") for alt in alts(at))
+    assert any("confirmed" in text.value for text in at.markdown)
