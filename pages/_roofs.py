@@ -35,8 +35,8 @@ def machine_view(run: Run) -> None:
     _origin(run, found)
     if found.disturbed:
         st.warning(
-            "The machine was busy with other programs while this was measured, so these numbers are too low, and they are not kept as "
-            "its ceilings. Close them and measure again.",
+            "The machine was busy with other programs while this was measured, so these numbers may be too low, and they are not kept "
+            "as its ceilings. Close the other programs and measure again.",
             icon=":material/warning:",
         )
     _numbers(found)

@@ -71,7 +71,7 @@ def staircase_finding(found: Ceilings) -> str:
     first = levels(found)[0]
     if first.size == max(found.read):
         return f"Main memory is read at {words(found.dram, 'B/s')}"
-    return f"A set of {words(first.size, 'B')} is read {number(first.rate / found.dram, 2)} times as fast as main memory"
+    return f"Read again and again, {words(first.size, 'B')} come {number(first.rate / found.dram, 2)} times as fast as from main memory"
 
 
 def matmul_finding(found: Ceilings) -> str:

@@ -170,8 +170,8 @@ class Jobs:
         self.store.set_status(id, status)
 
     def _key(self, spec: RunSpec) -> str:
-        setup = spec.setup
-        return f"{self.hardware.key}|torch {version('torch')}|{setup.device}|{setup.threads}|{setup.dtype}|{setup.huge_pages}"
+        setup, libraries = spec.setup, f"torch {version('torch')}|numpy {version('numpy')}"
+        return f"{self.hardware.key}|{libraries}|{setup.device}|{setup.threads}|{setup.dtype}|{setup.huge_pages}"
 
     def ceilings(self, spec: RunSpec) -> Ceilings | None:
         """The newest ceilings for this set-up, however old; None before any were measured."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from statistics import median
 
+import numpy as np
 import torch
 
 from profiler.record.events import Entered, Finished, Job, Point, Probed
@@ -132,7 +133,7 @@ class Bench:
             launch=asked,
             upload=up,
             download=down,
-            versions={"torch": torch.__version__},
+            versions={"torch": torch.__version__, "numpy": np.__version__},
             disturbed=self.disturbed(),
             full=full,
         )

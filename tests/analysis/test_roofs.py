@@ -54,7 +54,7 @@ def test_findings_are_made_of_the_numbers():
     found = full(matmul={"float32": 150e9, "bfloat16": 300e9, "float16": 15e9, "int8": 600e9})
 
     assert "below 3.8 operations per byte" in summary(found)
-    assert staircase_finding(found) == "A set of 128 B is read 10 times as fast as main memory"
+    assert staircase_finding(found) == "Read again and again, 128 B come 10 times as fast as from main memory"
     assert matmul_finding(found) == "bfloat16 multiplies 2.0 times as fast as float32; float16 has no real kernel here"
     assert scaling_finding(found) == "2 threads multiply 1.9 times and read 1.2 times as fast as one"
 
