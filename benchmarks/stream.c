@@ -11,12 +11,14 @@
 #include <sys/mman.h>
 #endif
 
-// STREAM's OFFSET: arrays that begin at the same place of a cache's sets are 5 % slower than these
-enum { OFFSET = 1040 * 64 / sizeof(double) };
+typedef float number; // STREAM_TYPE: as the program's own triad
 
-static double *array(size_t count, size_t index) {
-    size_t page = 2u << 20, bytes = ((count + index * OFFSET) * sizeof(double) + page - 1) / page * page;
-    double *made = aligned_alloc(page, bytes);
+// STREAM's OFFSET: arrays that begin at the same place of a cache's sets are 5 % slower than these
+enum { OFFSET = 1040 * 64 / sizeof(number) };
+
+static number *array(size_t count, size_t index) {
+    size_t page = 2u << 20, bytes = ((count + index * OFFSET) * sizeof(number) + page - 1) / page * page;
+    number *made = aligned_alloc(page, bytes);
     if (!made) exit(1);
 #ifdef __linux__
     madvise(made, bytes, MADV_HUGEPAGE); // as the measuring process asks for its own
@@ -26,11 +28,11 @@ static double *array(size_t count, size_t index) {
 
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
-    size_t count = strtoull(argv[1], NULL, 10) / sizeof(double);
-    double *a = array(count, 0), *b = array(count, 1), *c = array(count, 2);
-    const double scalar = 3.0;
+    size_t count = strtoull(argv[1], NULL, 10) / sizeof(number);
+    number *a = array(count, 0), *b = array(count, 1), *c = array(count, 2);
+    const number scalar = 3.0f;
 #pragma omp parallel for schedule(static)
-    for (size_t i = 0; i < count; i++) { a[i] = 1.0; b[i] = 2.0; c[i] = 0.5; }
+    for (size_t i = 0; i < count; i++) { a[i] = 1.0f; b[i] = 2.0f; c[i] = 0.5f; }
     for (int asked = getchar(); asked != EOF; asked = getchar()) {
         double began = omp_get_wtime();
 #pragma omp parallel for schedule(static)
@@ -38,5 +40,5 @@ int main(int argc, char **argv) {
         printf("%.9f\n", omp_get_wtime() - began);
         fflush(stdout);
     }
-    return a[count / 2] == 3.5 ? 0 : 3;
+    return a[count / 2] == 3.5f ? 0 : 3;
 }
