@@ -7,7 +7,7 @@ import streamlit as st
 from pages._backend import ago, jobs, sample_machine, store
 from pages._form import checked
 from pages._lab_form import conditions_of
-from pages._lab_live import gathered, lab_panel
+from pages._lab_live import cancel_all, gathered, lab_panel
 from profiler.analysis.duration import expected
 from profiler.analysis.experiment import Experiment, name_of
 from profiler.analysis.labs import LABS, Lab, alike, command, conclude, planned
@@ -149,6 +149,7 @@ def _start(lab: Lab, plan: Plan) -> None:
     if checked(submitted):
         st.query_params["lab"] = st.session_state["adopted_lab"] = whole
         st.rerun()
+    cancel_all(whole)  # the queue was full half-way
 
 
 def _prediction(lab: Lab, plan: Plan, roofs: dict[str, Ceilings], origin: str) -> None:

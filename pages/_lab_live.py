@@ -38,11 +38,16 @@ def lab_panel(experiment: Experiment, draw: Draw) -> None:
     if columns[1].button(
         "Cancel", key=f"cancel_{experiment.whole}", icon=":material/stop_circle:", width="stretch", help="What was measured stays."
     ):
-        for run in experiment.runs:
-            if not run.done:
-                jobs().cancel(run.id)
+        cancel_all(experiment.whole)
         st.rerun()
     _panel(experiment, draw, columns[0].empty())
+
+
+def cancel_all(whole: str) -> None:
+    """End every run of an experiment that is not over."""
+    for run in store().parts(whole):
+        if not run.done:
+            jobs().cancel(run.id)
 
 
 @st.fragment(run_every=EVERY)

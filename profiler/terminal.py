@@ -135,7 +135,8 @@ def follow_all(jobs: Jobs, whole: str, ids: list[str]) -> Experiment:
 
 def show_experiment(lab: Lab, experiment: Experiment, again: str) -> None:
     """What an experiment found: title, sentence, one row a point, what was lost."""
-    found, lines = conclude(lab, experiment), outcome_rows(lab, experiment)
+    found = conclude(lab, experiment)
+    lines = [{name: value for name, value in row.items() if name != "run"} for row in outcome_rows(lab, experiment)]
     OUT.print(f"[bold]{found.title}[/bold]", highlight=False)
     OUT.print(found.sentence, highlight=False)
     if lines:

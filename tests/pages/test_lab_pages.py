@@ -201,3 +201,15 @@ def test_earlier_experiments_are_a_click_away(app):
 
     assert at.query_params["lab"] in (old, [old])
     assert at.number_input(key="threads").value == 1
+
+
+def test_a_full_queue_leaves_no_half_experiment(app, monkeypatch):
+    """The sentence is shown, and what was queued already is cancelled."""
+    monkeypatch.setattr("profiler.record.jobs.Jobs._turn", lambda *args: None)
+    monkeypatch.setattr("profiler.record.jobs.QUEUE_LIMIT", 2)
+    at = visit(app, "compute")
+    primary(at).click().run()
+    (whole,) = Store().wholes("lab-batch-")
+
+    assert "waiting already" in at.error[0].value
+    assert {run.status for run in Store().parts(whole)} == {"cancelled"}
