@@ -142,3 +142,4 @@ def test_the_recorded_machine_is_a_real_full_measurement():
     assert read.status == "finished"
     assert read.spec.work == MeasureCeilings(scope="full")
     assert file.stat().st_size < 200_000
+    assert not next(event for event in read.events if event.kind == "ceilings").ceilings.disturbed
