@@ -11,7 +11,7 @@ import torch
 
 from profiler.catalog.machine import this_machine
 from profiler.worker import bandwidth
-from profiler.worker.neighbours import Neighbours
+from profiler.worker.neighbours import Neighbours, foreign_cores
 from profiler.worker.products import NUMPY, Products
 
 PAIRS = 24
@@ -26,8 +26,7 @@ def alternate(title: str, sides: tuple[Callable[[], float], Callable[[], float]]
     """Print the ratio of two rates, ours and theirs, measured in pairs whose order alternates."""
     ours, theirs = sides
     found: dict[Callable[[], float], list[float]] = {ours: [], theirs: []}
-    seen = Neighbours()
-    with seen.watched():
+    with Neighbours().watched() as seen:
         for pair in range(pairs):
             for side in (ours, theirs) if pair % 2 else (theirs, ours):
                 time.sleep(PAUSE)
@@ -37,7 +36,7 @@ def alternate(title: str, sides: tuple[Callable[[], float], Callable[[], float]]
     print(f"{title}: ours {mine.max() / 1e9:.1f}, theirs {other.max() / 1e9:.1f} {unit} (best of {pairs} pairs)")
     print(f"  ratio of the bests {mine.max() / other.max():.3f}, median of the pairs' ratios {np.median(ratios):.3f}")
     print(f"  (quartiles {np.quantile(ratios, 0.25):.3f} to {np.quantile(ratios, 0.75):.3f}; target: at least {1 - target:.2f})")
-    print(f"  work that is not this process's, the compiled triad's included: {seen.cores:.2f} cores")
+    print(f"  work that is not this process's, the compiled triad's included: {foreign_cores([seen]):.2f} cores")
 
 
 def triads(program: str, size: int) -> None:

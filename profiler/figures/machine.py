@@ -75,7 +75,7 @@ def kernel_figure(run: Run, kernel: str, height: int = 380) -> go.Figure:
 
 def products_figure(run: Run, height: int = 380) -> go.Figure:
     """Matrix products by size, format and threads."""
-    return matmul_figure(run.points("matmul"), height)
+    return matmul_figure(highest(run.points("matmul")), height)
 
 
 def scaling_figure(gained: Points, height: int = 380) -> go.Figure:

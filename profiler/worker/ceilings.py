@@ -1,8 +1,8 @@
 """The task `ceilings`: what this machine reaches in microbenchmarks, for one device, thread count and dtype.
 
 A ceiling is the best of many short slices. What is measured is listed in `plan`; here it is worked off, with a rest about
-once a second in which whoever watches may repaint, and folded into one value. Work of other programs while the clock ran,
-or reads that differ among themselves, make the whole disturbed.
+once a second in which whoever watches may repaint, and folded into one value. A point beside which another program kept a
+core busy is measured once more at the end. If others still worked, or reads differ among themselves, the whole is disturbed.
 """
 
 import time
@@ -18,7 +18,7 @@ from profiler.worker.bandwidth import ARRAYS, is_processor
 from profiler.worker.canary import Canary
 from profiler.worker.channel import Channel
 from profiler.worker.dispatch import copies, dispatch, launch
-from profiler.worker.neighbours import Neighbours
+from profiler.worker.neighbours import Neighbours, Stretch, foreign_cores
 from profiler.worker.plan import Curve, Plan, Probe
 from profiler.worker.products import NUMPY
 from profiler.worker.timing import slices
@@ -26,6 +26,7 @@ from profiler.worker.timing import slices
 __all__ = ["Canary", "beaten", "measure", "run", "slices"]
 
 FOREIGN = 0.15  # cores of other programs' work that disturb
+HURRIED = 0.5  # the same beside a single point, which is too short for a finer account
 UNEVEN = 1.5  # median over best of the canary's reads that tells of a disturbance
 BEATEN = 1.1  # times a kept ceiling: more than noise
 REST = 0.3  # seconds: time to repaint
@@ -57,7 +58,7 @@ def run(job: Job, channel: Channel) -> Finished:
         return Finished(at=time.time(), facts={"disturbed": float(bench.disturbed())})
     found = bench.ceilings(plan.quick() if work.scope == "quick" else plan.full(), full=work.scope == "full")
     channel.emit(Probed(at=time.time(), ceilings=found, kept=False))
-    return Finished(at=time.time(), facts={"foreign": bench.neighbours.cores})
+    return Finished(at=time.time(), facts={"foreign": foreign_cores(bench.stretches.values())})
 
 
 class Bench:
@@ -67,22 +68,26 @@ class Bench:
         self.plan, self.canary, self.channel, self.told = plan, canary, channel, told
         self.neighbours = Neighbours()
         self.found: dict[tuple[Curve, str, float], float] = {}
+        self.stretches: dict[tuple[Curve, str, float], Stretch] = {}  # beside each point, when it was last measured
 
-    def work_off(self, probes: Sequence[Probe]) -> None:
-        """Measure them in their order."""
+    def work_off(self, probes: Sequence[Probe]) -> list[Probe]:
+        """Measure them in their order; those beside which somebody kept a core busy."""
+        hurried = []
         began = rested = time.perf_counter()
         planned = sum(probe.seconds for probe in probes)
         done = 0.0
         self._enter(planned)
         for probe in probes:
             self._use(probe.threads)
-            with self.neighbours.watched():
+            with self.neighbours.watched() as stretch:
                 value = probe.measure()
             done += probe.seconds
             if value is not None:
                 key = probe.curve, probe.series, probe.x
                 self.found[key] = max(value, self.found.get(key, 0.0))
+                self.stretches[key] = stretch
                 self._tell(probe, value)
+                hurried += [probe] if foreign_cores([stretch]) > HURRIED else []
             if self.told and time.perf_counter() - rested > BETWEEN_RESTS:
                 left = (planned - done) * (time.perf_counter() - began) / done
                 self.channel.enter("rest", left=left)
@@ -90,6 +95,7 @@ class Bench:
                 self._enter(left)
                 rested = time.perf_counter()
         self._use(self.plan.threads)
+        return hurried
 
     def _use(self, threads: int) -> None:
         if is_processor(self.plan.device):
@@ -106,16 +112,17 @@ class Bench:
     def disturbed(self) -> bool:
         """Whether something else kept the machine busy."""
         reads = self.canary.reads()
-        return self.neighbours.cores > FOREIGN or median(reads) > UNEVEN * min(reads)
+        return foreign_cores(self.stretches.values()) > FOREIGN or median(reads) > UNEVEN * min(reads)
 
     def ceilings(self, probes: Sequence[Probe], full: bool) -> Ceilings:
         """The value that these probes make."""
-        self.work_off(probes)
-        with self.neighbours.watched():
-            canary_matmul = max(self.canary.matmul() for _ in range(SINGS))
-            device = self.plan.device
-            up, down = copies(device, 0.2)
-            tiny, asked = dispatch(device), launch(device)
+        hurried = self.work_off(probes)
+        if full and 0 < len(hurried) < len(probes) / 2:  # where somebody works all the time, once more is no use
+            self.work_off(hurried)
+        canary_matmul = max(self.canary.matmul() for _ in range(SINGS))
+        device = self.plan.device
+        up, down = copies(device, 0.2)
+        tiny, asked = dispatch(device), launch(device)
         setup = self.plan.setup
         return Ceilings(
             device=device,

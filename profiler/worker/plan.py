@@ -131,17 +131,18 @@ class Plan:
 
     def _step(self, kernel: Kernel, size: int, threads: int, seconds: float) -> Probe:
         measure = partial(self._rate, kernel, size, threads, seconds)
-        return Probe(kernel, self.series(threads), float(size), threads, 1.3 * seconds, measure)
+        return Probe(kernel, self.series(threads), float(size), threads, 1.1 * seconds, measure)
 
     def _rate(self, kernel: Kernel, size: int, threads: int, seconds: float) -> float:
         return step_rate(kernel, size, threads, self.device, self.array, seconds)
 
     def _product(self, kind: str, size: int, threads: int, seconds: float) -> Probe:
         measure = partial(self.products.rate, kind, size, seconds, threads)
-        return Probe("matmul", f"{kind} · {self.series(threads)}", float(size), threads, 1.5 * seconds, measure)
+        forms = 1 if kind in (NUMPY, "int8") else 2
+        return Probe("matmul", f"{kind} · {self.series(threads)}", float(size), threads, forms * (seconds + 0.07), measure)
 
     def _matvec(self, dtype: str, rows: int, seconds: float) -> Probe:
-        return Probe("matvec", dtype, float(rows), self.threads, 1.5 * seconds, partial(self._matvec_rate, dtype, rows, seconds))
+        return Probe("matvec", dtype, float(rows), self.threads, 1.2 * seconds, partial(self._matvec_rate, dtype, rows, seconds))
 
     def _matvec_rate(self, dtype: str, rows: int, seconds: float) -> float:
         return matvec_rate(dtype, rows, rows, self.device, seconds)

@@ -1,10 +1,12 @@
 """The parts that measure a machine's ceilings, on real tensors; what they are folded into, with exact numbers."""
 
 import io
+import itertools
 import json
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ from profiler.worker import bandwidth, ceilings, products
 from profiler.worker.canary import Canary
 from profiler.worker.channel import Channel
 from profiler.worker.dispatch import dispatch
-from profiler.worker.neighbours import Neighbours
+from profiler.worker.neighbours import Neighbours, Stretch, foreign_cores
 from profiler.worker.plan import Plan, thread_counts
 from profiler.worker.products import NUMPY, Products
 from tests.builders import MACHINE
@@ -197,27 +199,43 @@ def test_a_quick_measurement_is_real(small):
 def test_a_busy_neighbour_disturbs(small):
     """A process that keeps a core busy is seen in the system's accounts, and the ceilings are not to be kept."""
     made, _ = bench()
+    probe = made.plan.memory()[0]._replace(measure=lambda: time.sleep(0.6) or 1.0)
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
         try:
-            with made.neighbours.watched():
-                time.sleep(0.6)
+            hurried = made.work_off([probe])
         finally:
             busy.kill()
 
-    assert made.neighbours.cores > ceilings.FOREIGN
+    assert hurried == [probe]
     assert made.disturbed()
 
 
-def test_own_work_and_pauses_are_no_neighbours(monkeypatch):
-    """Two busy seconds of three are the system's, one of them ours; what happens between is not counted."""
-    clocks = iter([(0.0, 10.0, 5.0), (2.0, 12.0, 6.0), (7.0, 90.0, 6.0), (8.0, 90.0, 6.0)])
+def test_own_work_is_no_neighbour(monkeypatch):
+    """Two busy seconds of three are the system's, one of them ours: a third of a core is foreign."""
+    clocks = iter([(0.0, 10.0, 5.0), (3.0, 12.0, 6.0)])
     monkeypatch.setattr(Neighbours, "_clocks", lambda self: next(clocks))
-    seen = Neighbours()
-    for _ in range(2):
-        with seen.watched():
-            pass
+    with Neighbours().watched() as stretch:
+        pass
 
-    assert seen.cores == pytest.approx(1 / 3)
+    assert foreign_cores([stretch]) == pytest.approx(1 / 3)
+    assert foreign_cores([stretch, Stretch(wall=7.0, foreign=0.0)]) == pytest.approx(0.1)
+    assert foreign_cores([]) == 0
+
+
+@pytest.mark.parametrize("again", [0.0, 1.0])
+def test_a_hurried_point_is_measured_once_more(small, monkeypatch, again):
+    """Beside one of all points a core was busy: that one is measured again at the end, and its second account counts."""
+    made, stream = bench()
+    probes = [probe._replace(measure=lambda: 1e9) for probe in made.plan.full()]
+    moments = itertools.chain([Stretch(1.0, 0.9)], [Stretch(1.0, 0.0)] * (len(probes) - 1), [Stretch(1.0, again)])
+    monkeypatch.setattr(made.neighbours, "watched", lambda: nullcontext(next(moments)))
+    monkeypatch.setattr(made.canary, "reads", lambda: [1.0])
+    made.ceilings(probes, full=True)
+    points = [event for event in said(stream) if event["kind"] == "point"]
+
+    assert len(points) == len(probes) + 1
+    assert (points[-1]["series"], points[-1]["x"]) == (probes[0].series, probes[0].x)
+    assert foreign_cores(made.stretches.values()) == pytest.approx(again / len(made.stretches))
 
 
 def test_uneven_reads_disturb(small, monkeypatch):
