@@ -68,15 +68,13 @@ def run(
         work = Generate(batch=batch, prompt_tokens=prompt_tokens, new_tokens=new_tokens, seconds=seconds, seed=seed, trace=trace)
         more = {"attention": attention, "huge_pages": huge_pages, "compile": compiled, "layout": layout, "hog": hog}
         spec = RunSpec(model=resolve(model), work=work, setup=Setup(**(_setup(device, threads, dtype).model_dump() | more)))
-        check(spec, this_machine(), available_memory())
-        jobs = _jobs(time_limit)
-        done = terminal.follow(jobs, jobs.submit(spec, source="terminal"))
-        finish(done, as_json, terminal.show, {"proof": _prove(jobs, done, as_json)} if prove and done.status == "finished" else {})
+        done = _do(spec, time_limit)
+        finish(done, as_json, terminal.show, {"proof": _prove(done, as_json)} if prove and done.status == "finished" else {})
 
 
-def _prove(jobs: Jobs, run: Run, as_json: bool) -> dict:
+def _prove(run: Run, as_json: bool) -> dict:
     """Test the verdicts of a finished run; both phases' proofs, from the same runs."""
-    whole = proof_name(run)
+    jobs, whole = _jobs(), proof_name(run)
     specs = plan(run, lambda spec: fits(spec, this_machine(), available_memory())) if provable(run) else []
     if not specs:
         print("There is no verdict that an experiment could test.", file=sys.stderr)
@@ -181,9 +179,9 @@ def _jobs(time_limit: float = 3600) -> Jobs:
     return Jobs(Store(), this_machine(), time_limit, judge=beaten)
 
 
-def _do(spec: RunSpec) -> Run:
+def _do(spec: RunSpec, time_limit: float = 3600) -> Run:
     check(spec, this_machine(), available_memory())
-    jobs = _jobs()
+    jobs = _jobs(time_limit)
     return terminal.follow(jobs, jobs.submit(spec, source="terminal"))
 
 

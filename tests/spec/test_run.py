@@ -22,8 +22,16 @@ def test_a_spec_survives_json():
         SPEC,
         changed(
             SPEC,
-            work={"batch": 3, "seconds": 2.5, "seed": 7},
-            setup={"attention": "eager", "huge_pages": False, "dtype": "bfloat16", "threads": 1},
+            work={"batch": 3, "seconds": 2.5, "seed": 7, "trace": False},
+            setup={
+                "attention": "eager",
+                "huge_pages": False,
+                "dtype": "bfloat16",
+                "threads": 1,
+                "compile": True,
+                "layout": "columns",
+                "hog": "memory",
+            },
         ),
         RunSpec(work=MeasureCeilings(scope="full"), setup=Setup(threads=1)),
         RunSpec(work=FetchModel()),
