@@ -28,6 +28,7 @@ __all__ = ["Canary", "beaten", "measure", "run", "slices"]
 FOREIGN = 0.15  # cores of other programs' work that disturb
 HURRIED = 0.5  # the same beside a single point, which is too short for a finer account
 UNEVEN = 1.5  # median over best of the canary's reads that tells of a disturbance
+TRIES = 3  # times that the reads may be uneven by chance, less one
 BEATEN = 1.1  # times a kept ceiling: more than noise
 REST = 0.3  # seconds: time to repaint
 BETWEEN_RESTS = 1.5  # seconds of work before the next rest, at least
@@ -111,8 +112,10 @@ class Bench:
 
     def disturbed(self) -> bool:
         """Whether something else kept the machine busy."""
-        reads = self.canary.reads()
-        return foreign_cores(self.stretches.values()) > FOREIGN or median(reads) > UNEVEN * min(reads)
+        if foreign_cores(self.stretches.values()) > FOREIGN:
+            return True
+        songs = (self.canary.reads() for _ in range(TRIES))
+        return all(median(reads) > UNEVEN * min(reads) for reads in songs)
 
     def ceilings(self, probes: Sequence[Probe], full: bool) -> Ceilings:
         """The value that these probes make."""

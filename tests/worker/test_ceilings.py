@@ -239,7 +239,7 @@ def test_a_hurried_point_is_measured_once_more(small, monkeypatch, again):
 
 
 def test_uneven_reads_disturb(small, monkeypatch):
-    """When most reads take half as long again as the best one, something is in the way."""
+    """When most reads take half as long again as the best one, time and again, something is in the way."""
     made, _ = bench()
     monkeypatch.setattr(made.canary, "reads", lambda: [1.0, 1.6, 1.6])
 
