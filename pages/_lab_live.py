@@ -61,7 +61,8 @@ def _panel(experiment: Experiment, draw: Draw, bar) -> None:
         seen.clear()
         st.rerun()
     bar.progress(*_progress(experiment, time.time()))
-    if seen.get("drawn") != (landed := (experiment.whole, _landed(experiment))):
+    quiet = not any(run.phases and run.phases[-1].timed for run in experiment.runs if run.status == "running")
+    if ("drawn" not in seen or quiet) and seen.get("drawn") != (landed := (experiment.whole, _landed(experiment))):
         drawn = [(f"{experiment.whole}-{name}", figure, alt) for name, figure, alt in draw(experiment)]
         seen.update(drawn=landed, data=payload(drawn, float(landed[1])))
     live_figures(seen["data"], key="live_lab_figures")

@@ -20,6 +20,7 @@ def ceilings(read=30e9, peak=150e9, **changes) -> Ceilings:
         "copy_rate": read,
         "triad_rate": read,
         "matmul": {"float32": peak, "bfloat16": 2 * peak},
+        "few_rows": {2: 0.5 * read, 4: 0.3 * read, 8: 0.3 * read},
         "matvec": {"float32": 0.6 * read, "bfloat16": 0.5 * read},
         "dispatch": 5e-6,
         "scaling": {

@@ -105,19 +105,29 @@ def _exactly(factor: float) -> Range:
 
 
 def _batch(run: Run, phase: str, roofs: Ceilings) -> Iterator[Change]:
+    rows = run.spec.generate.batch
     for times in (2, 4, 8):
-        wider = changed(run.spec, work={"batch": run.spec.generate.batch * times})
+        wider = changed(run.spec, work={"batch": rows * times})
         before, after = cost_of(run, phase), _cost(wider, phase)
-        flops = _exactly(after.flops / before.flops)
+        flops, moved = after.flops / before.flops, after.bytes / before.bytes
+        library = _slower(roofs, rows, rows * times) if phase == "decode" else flops
         factors: dict[Limit, Range | None] = {
-            "compute": flops,
-            "bandwidth": _exactly(after.bytes / before.bytes),
-            "kernels": flops if phase == "prefill" else None,  # a product of a few rows is another kernel than that of one
+            "compute": _exactly(flops),
+            "bandwidth": _exactly(max(moved, library or 0.0)),  # reading as before, unless the library's kernel is slower
+            "kernels": _exactly(library) if library else None,
             "framework": SAME,
         }
-        title = f"Batch {wider.generate.batch} instead of {run.spec.generate.batch}"
+        title = f"Batch {rows * times} instead of {rows}"
         why = f"{times} times the arithmetic for the same weights: a step that waits for memory or Python hardly slows."
+        if phase == "decode" and library and library > 1.1:
+            why += f" But the library's product of {rows * times} rows takes {library:.2f} times that of {rows} here."
         yield Change("batch", title, why, wider, factors, lever=times == 4)
+
+
+def _slower(roofs: Ceilings, few: int, many: int) -> float | None:
+    """How much longer the library's product takes with many rows than with few; None where it was not measured."""
+    before, after = roofs.rows_rate(few), roofs.rows_rate(many)
+    return before / after if before and after else None
 
 
 def _dtype(run: Run, phase: str, roofs: Ceilings) -> Iterator[Change]:
@@ -129,7 +139,7 @@ def _dtype(run: Run, phase: str, roofs: Ceilings) -> Iterator[Change]:
     library = bytes_ * roofs.matvec[old] / roofs.matvec[new] if phase == "decode" else roofs.matmul[old] / roofs.matmul[new]
     factors: dict[Limit, Range | None] = {
         "compute": _exactly(roofs.peak_in(old) / roofs.peak_in(new)),
-        "bandwidth": _exactly(bytes_),
+        "bandwidth": _exactly(max(bytes_, library) if phase == "decode" else bytes_),  # no faster than the library's kernel
         "kernels": _exactly(library),
         "framework": SAME,
     }
@@ -163,17 +173,20 @@ def _pages(run: Run, phase: str, roofs: Ceilings) -> Iterator[Change]:
 
 def _hogs(run: Run, phase: str, roofs: Ceilings) -> Iterator[Change]:
     """A neighbour on the last core, against the same run with that core idle."""
-    all_, few = run.spec.setup.threads, run.spec.setup.threads - 1
-    cores = run.started.hardware.cores if run.started else 0
-    if run.spec.setup.device != "cpu" or few < 1 or all_ != cores or {few, all_} - roofs.scaling.keys():
+    threads, cores = run.spec.setup.threads, run.started.hardware.cores if run.started else 0
+    few = min(threads, cores - 1)
+    if run.spec.setup.hog != "none":
+        yield _without_hog(run, roofs)
+        return
+    if run.spec.setup.device != "cpu" or few < 1 or few not in roofs.scaling:
         return
     alone = changed(run.spec, setup={"threads": few})
-    fair = roofs.scaling[few].read / (roofs.scaling[all_].read * few / all_)  # each core gets an equal share
+    low, high = _squeezed(roofs, few, cores)
     library = roofs.scaling[few].matvec / roofs.scaling[few].read if phase == "decode" else 0.0
     memory: dict[Limit, Range | None] = {
         "compute": NEARLY,
-        "bandwidth": (1 + (fair - 1) / 2, fair),
-        "kernels": (max(1.0, fair * library), max(1.15, fair)),
+        "bandwidth": (low, high),
+        "kernels": (max(1.0, low * library), max(NEARLY[1], high)),
         "framework": NEARLY,
     }
     compute: dict[Limit, Range | None] = dict.fromkeys(memory, NEARLY)
@@ -181,8 +194,30 @@ def _hogs(run: Run, phase: str, roofs: Ceilings) -> Iterator[Change]:
         ("memory", memory, "A program on the core beside takes bandwidth: only who needs bandwidth slows."),
         ("compute", compute, "A program on the core beside calculates: nobody should slow. A control."),
     ):
-        spec = changed(alone, setup={"hog": kind})
-        yield Change(f"{kind} hog", f"Beside a {kind} hog, {few} thread{'s' if few > 1 else ''}", why, spec, factors, alone)
+        title = f"Beside a {kind} hog, {few} thread{'s' if few > 1 else ''}"
+        yield Change(f"{kind} hog", title, why, changed(alone, setup={"hog": kind}), factors, alone if few < threads else None)
+
+
+def _without_hog(run: Run, roofs: Ceilings) -> Change:
+    """The same run alone: the canaries beside the hog, against the ceilings without it, tell what it takes."""
+    assert run.ceilings
+    left = min(roofs.dram / run.ceilings.dram, 1.0)
+    factors: dict[Limit, Range | None] = {
+        "compute": (1 / NEARLY[1], 1.0),
+        "bandwidth": (left, (1 + left) / 2),
+        "kernels": (left, 1.0),
+        "framework": (1 / NEARLY[1], 1.0),
+    }
+    why = "The neighbour took bandwidth or shared caches: without it, who needs bandwidth is faster."
+    return Change("no hog", "Without the neighbour", why, changed(run.spec, setup={"hog": "none"}), factors)
+
+
+def _squeezed(roofs: Ceilings, few: int, cores: int) -> Range:
+    """How much slower a few cores read beside a hog: at most an equal share each, at best half-way to it."""
+    if cores not in roofs.scaling:  # measured with fewer threads than cores: all that is known is that there is one reader more
+        return 1.15, (few + 1) / few
+    fair = max(roofs.scaling[few].read / (roofs.scaling[cores].read * few / cores), 1.0)
+    return 1 + (fair - 1) / 2, fair
 
 
 TABLE: tuple[Callable[[Run, str, Ceilings], Iterator[Change]], ...] = (_threads, _hogs, _batch, _dtype, _layout, _compile, _pages)

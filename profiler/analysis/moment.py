@@ -67,6 +67,7 @@ def ceilings_now(run: Run, quartile: int = MEDIAN) -> Ceilings | None:
     scaled = {
         "read": {size: rate * reads for size, rate in kept.read.items()},
         "matmul": {dtype: rate * products for dtype, rate in kept.matmul.items()},
+        "few_rows": {rows: rate * reads for rows, rate in kept.few_rows.items()},
         "matvec": {dtype: rate * reads for dtype, rate in kept.matvec.items()},
     }
     return kept.model_copy(update=scaled)

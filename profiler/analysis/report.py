@@ -1,7 +1,7 @@
 """The report: a run as plain values, for JSON, tables and tests."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from profiler.analysis.operators import notes, operators, totals, uncounted
 from profiler.analysis.trust import core_loads, doubts, foreign_load, missing, overhead, own_load
 from profiler.analysis.verdict import verdict
 from profiler.analysis.waterfall import measured_step, waterfall
+from profiler.record.events import Curve
 from profiler.record.run import Run
 from profiler.spec.measurement import Measurement
 from profiler.spec.metrics import METRICS
@@ -86,6 +87,7 @@ def report(run: Run) -> dict[str, Any]:
         "samples": {phase: list(steps.samples) for phase in PHASES if (steps := measured_step(run, phase))},
         "memory": _memory(run) if generate else None,
         "phases": phases(run),
+        "curves": {curve: points for curve in get_args(Curve) if (points := run.points(curve))},
         "ceilings": run.ceilings.model_dump(mode="json") if run.ceilings else None,
         "waterfall": {phase: _waterfall(run, phase) for phase in PHASES if generate},
         "operators": {phase: _operators(run, phase) for phase in PHASES if generate},

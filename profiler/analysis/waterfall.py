@@ -82,11 +82,10 @@ def waterfall(run: Run, phase: str, quartile: int = MEDIAN) -> Waterfall | None:
 
 def _told(run: Run, phase: str, traced: Traced, measured: float, quartile: int, need: float) -> list[Part]:
     """Kernels by part of the model, framework, waiting. Within noise no part is less than nothing."""
-    waiting = waiting_share(run, phase) * measured
+    waiting = min(waiting_share(run, phase) * measured, measured - need)
     scale = (measured - waiting) / traced.wall
     inside = {group: scale * seconds for group, seconds in kernel_seconds(traced).items()}
     kernels = min(max(sum(inside.values()), need), measured - waiting)
-    waiting = min(waiting, measured - kernels)
     least = needed_by_part(run, phase, quartile)
     beyond = {group: max(seconds - least.get(group, 0.0), 0.0) for group, seconds in inside.items()}
     share = (kernels - need) / sum(beyond.values()) if sum(beyond.values()) else 0.0

@@ -69,14 +69,17 @@ class Measured(Frozen):
     samples: tuple[float, ...]
 
 
+Curve = Literal["read", "copy", "triad", "matmul", "matvec", "few_rows", "scaling_read", "scaling_matmul", "scaling_matvec"]
+
+
 class Point(Frozen):
     """One measured point of a curve, told as soon as it is there."""
 
     kind: Literal["point"] = "point"
     at: float
-    curve: Literal["read", "copy", "triad", "matmul", "matvec", "scaling_read", "scaling_matmul", "scaling_matvec"]
+    curve: Curve
     series: str  # which line of the figure: "float32", "2 threads"
-    x: float  # bytes of the working set of one core, rows of the matrices, or threads; by the curve
+    x: float  # bytes of the working set of one core, rows of the matrices or of the input, or threads; by the curve
     value: float  # bytes/s or FLOP/s; by the curve
 
 

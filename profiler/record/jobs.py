@@ -171,7 +171,7 @@ class Jobs:
 
     def _key(self, spec: RunSpec) -> str:
         setup, libraries = spec.setup, f"torch {version('torch')}|numpy {version('numpy')}"
-        return f"{self.hardware.key}|{libraries}|{setup.device}|{setup.threads}|{setup.dtype}|{setup.huge_pages}"
+        return f"{self.hardware.key}|{libraries}|{setup.device}|{setup.threads}|{setup.dtype}|{setup.huge_pages}|{setup.layout}"
 
     def ceilings(self, spec: RunSpec) -> Ceilings | None:
         """The newest ceilings for this set-up, however old; None before any were measured."""

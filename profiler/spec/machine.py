@@ -56,6 +56,7 @@ class Ceilings(Frozen):
     matvec: dict[str, float]  # dtype → bytes/s of weights that the library's matrix-vector product reads: decode's own shape
     dispatch: float = Field(gt=0)  # seconds for one tiny eager operator
     canary_matmul: float  # FLOP/s of the canary's small product at that moment: later ones are compared with it
+    few_rows: dict[int, float] = Field(default_factory=dict)  # rows → bytes/s of weights in a product of so many rows, as matvec for one
     scaling: dict[int, Scaling] = Field(default_factory=dict)  # threads → what they reach; processors only
     launch: float | None = None  # seconds from asking for a kernel to its start; accelerators only, as the next two
     upload: float | None = None  # bytes/s from pinned main memory to the device
@@ -68,6 +69,10 @@ class Ceilings(Frozen):
         """Bytes/s at which `working_set` bytes can be read again and again: the smallest probed set that holds them."""
         sizes = sorted(self.read)
         return self.read[next((size for size in sizes if size >= working_set), sizes[-1])]
+
+    def rows_rate(self, rows: int) -> float | None:
+        """Bytes/s of weights in the library's product with so many rows, in this dtype; None where that was not measured."""
+        return self.matvec.get(self.dtype) if rows == 1 else self.few_rows.get(rows)
 
     @property
     def dram(self) -> float:

@@ -71,8 +71,9 @@ class Session:
             before = psutil.Process().num_ctx_switches(), psutil.swap_memory()
             self._rounds()
             after = psutil.Process().num_ctx_switches(), psutil.swap_memory()
-        text = str(tokenizer.decode([int(token) for token in self.decoding.said])) if tokenizer else None
-        self._trace()
+            said = [int(token) for token in self.decoding.said]
+            self._trace()
+        text = str(tokenizer.decode(said)) if tokenizer else None
         for name, marks in self.peaks.items():
             self.channel.emit(Peak(at=time.time(), name=name, marks=marks))
         facts = {
@@ -92,13 +93,15 @@ class Session:
         reset_peaks(self.device)
 
     def _ceilings(self) -> None:
-        kept = self.job.ceilings
-        if kept and not ceilings.beaten(kept, self.canary):
-            self.channel.emit(Probed(at=time.time(), ceilings=kept, kept=True))
-            return
-        self.channel.enter("ceilings")
-        found = ceilings.measure(self.job, self.channel, self.canary)
-        self.channel.emit(Probed(at=time.time(), ceilings=found, kept=False))
+        """The kept ones, unless the machine is faster now; new ones, and once more if they were measured at a slow moment."""
+        found, kept = self.job.ceilings, True
+        for _ in range(2):
+            if found and not ceilings.beaten(found, self.canary):
+                break
+            self.channel.enter("ceilings")
+            found, kept = ceilings.measure(self.job, self.channel, self.canary), False
+        assert found
+        self.channel.emit(Probed(at=time.time(), ceilings=found, kept=kept))
 
     def _compile(self) -> None:
         """Compiling happens at the first call of each shape: now, apart from the cold times."""

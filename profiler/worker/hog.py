@@ -42,17 +42,20 @@ def beside(kind: str) -> Iterator[None]:
 def main(kind: str) -> None:
     """Work without end."""
     leash()
-    cores = psutil.Process()
-    if hasattr(cores, "cpu_affinity"):  # macOS has none
-        cores.cpu_affinity([last_core()])
+    take_last_core(psutil.Process())
     work = _memory() if kind == "memory" else _compute()
     for _ in work:
         pass
 
 
-def last_core() -> int:
-    """The core that a run with one thread fewer than cores leaves free."""
-    return psutil.cpu_count() - 1 if not hasattr(psutil.Process(), "cpu_affinity") else sorted(psutil.Process().cpu_affinity())[-1]
+def take_last_core(process: psutil.Process) -> None:
+    """Bind to the core that a run with one thread fewer than cores leaves free.
+
+    The measuring thread is bound to its own core when it starts this process, which inherits that: first all cores again.
+    """
+    if hasattr(process, "cpu_affinity"):  # macOS has none
+        process.cpu_affinity([])
+        process.cpu_affinity(process.cpu_affinity()[-1:])
 
 
 def _memory() -> Iterator[None]:

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import isqrt
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from profiler.record.events import Curve
 from profiler.spec.run import BYTES, Setup
 from profiler.worker import products
 from profiler.worker.bandwidth import ARRAYS, Kernel, cache_size, is_processor, main_memory_size, step_rate, steps
 from profiler.worker.products import NUMPY, Products, matvec_rate
 
-Curve = Literal["read", "copy", "triad", "matmul", "matvec", "scaling_read", "scaling_matmul", "scaling_matvec"]
 ALIGNED = 64  # rows of a matrix come in such steps
 
 
@@ -62,13 +62,14 @@ class Plan:
             *(self._step(kernel, self.last(kernel), self.threads, 0.2) for kernel in ARRAYS),
             *(self._product(kind, size, self.threads, 0.1) for kind in sorted(kinds) for size in sizes),
             *(self._matvec(dtype, self.last_rows(dtype), 0.15) for dtype in sorted(kinds & BYTES.keys())),
+            *self._few_rows(0.12),
             *self.scaling(0.1),
         ]
 
     def full(self) -> list[Probe]:
         """Everything; main memory, whose speed changes within minutes on a shared machine, once more at the end."""
         again = [self._step(kernel, self.last(kernel), self.threads, 0.5) for kernel in ARRAYS]
-        return [*self.memory(), *self.matmul(), *self.scaling(0.15), *again, *self.scaling(0.15)]
+        return [*self.memory(), *self.matmul(), *self._few_rows(0.2), *self.scaling(0.15), *again, *self.scaling(0.15)]
 
     def memory(self) -> list[Probe]:
         """The staircases: read, copy and triad by working set and threads."""
@@ -144,8 +145,17 @@ class Plan:
     def _matvec(self, dtype: str, rows: int, seconds: float) -> Probe:
         return Probe("matvec", dtype, float(rows), self.threads, 1.2 * seconds, partial(self._matvec_rate, dtype, rows, seconds))
 
-    def _matvec_rate(self, dtype: str, rows: int, seconds: float) -> float:
-        return matvec_rate(dtype, rows, rows, self.device, seconds)
+    def _few_rows(self, seconds: float) -> list[Probe]:
+        """Products with a few rows, which decide what a wider batch costs: libraries have other kernels for them than for one."""
+        dtype = self.setup.dtype
+        size = self.last_rows(dtype)
+        return [
+            Probe("few_rows", dtype, float(rows), self.threads, 1.3 * seconds, partial(self._matvec_rate, dtype, size, seconds, rows))
+            for rows in products.FEW
+        ]
+
+    def _matvec_rate(self, dtype: str, size: int, seconds: float, rows: int = 1) -> float:
+        return matvec_rate(dtype, size, rows, self.setup, seconds)
 
     def _best_product(self, dtype: str, threads: int, seconds: float) -> float | None:
         return self.products.rate(dtype, self.products.best[dtype][1], seconds, threads)

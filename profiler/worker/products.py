@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.nn.functional import linear
 
+from profiler.spec.run import Setup
 from profiler.worker.timing import best, once
 
 SIZES = (256, 384, 512, 768, 1024, 1536, 2048)
@@ -18,6 +19,7 @@ LARGEST = 4096
 ACCELERATOR_SIZES = (512, 1024, 2048, 4096, 8192)
 QUICK_SIZES = (512, 1024)
 ROWS = (512, 1024, 2048, 4096, 8192)  # of the square matrices that one vector is multiplied with
+FEW = (2, 4, 8, 16, 32)  # rows of a product between a matrix-vector product and a matrix product
 PATIENCE = 0.6  # seconds that one product may take; a larger one is left out
 NUMPY = "float32 by numpy"
 
@@ -66,8 +68,9 @@ class Products:
         return {"mm": lambda: torch.mm(a, a), "linear": lambda: linear(a, a)}
 
 
-def matvec_rate(dtype: str, rows: int, columns: int, device: str, seconds: float) -> float:
-    """Bytes/s of weights at which one row is multiplied with a matrix of rows × columns: decode's own shape, batch 1."""
-    weight = torch.full((rows, columns), 0.5, dtype=getattr(torch, dtype), device=device)
-    vector = torch.full((1, columns), 0.5, dtype=weight.dtype, device=device)
-    return weight.nbytes / best(lambda: linear(vector, weight), device, seconds)
+def matvec_rate(dtype: str, size: int, rows: int, setup: Setup, seconds: float) -> float:
+    """Bytes/s of weights at which a few rows are multiplied with a size × size matrix, laid out as the set-up says: decode's own shape."""
+    weight = torch.full((size, size), 0.5, dtype=getattr(torch, dtype), device=setup.device)
+    inputs = torch.full((rows, size), 0.5, dtype=weight.dtype, device=setup.device)
+    laid = weight.t() if setup.layout == "columns" else weight
+    return weight.nbytes / best(lambda: linear(inputs, laid), setup.device, seconds)

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from profiler.analysis.changes import changes, shares
+from profiler.analysis.changes import changed, changes, shares
 from profiler.analysis.levers import levers
 from profiler.analysis.moment import cost_of
 from profiler.analysis.proof import judge, name_of, plan, proof, provable, quick, told
 from profiler.analysis.verdict import verdict
 from profiler.analysis.waterfall import waterfall
 from profiler.figures.proof import proof_figure
+from profiler.record.events import Probed
 from tests.builders import ceilings, generate_run
 
 
@@ -34,8 +35,8 @@ def test_shares_are_the_waterfalls():
 
 
 def test_half_the_bytes_by_another_kernel():
-    """bfloat16: half the bytes at 5/6 of float32's matrix-vector rate here: 0.2 × 0.5 + 0.7 × 0.6 + 0.1."""
-    assert effect(decode_run(), "dtype") == pytest.approx((0.62, 0.62))
+    """bfloat16: half the bytes at 5/6 of float32's matrix-vector rate here: 0.6 of the time, also for what only reads; 0.9 × 0.6 + 0.1."""
+    assert effect(decode_run(), "dtype") == pytest.approx((0.64, 0.64))
 
 
 def test_one_thread_is_foretold_by_what_one_thread_reaches():
@@ -43,11 +44,13 @@ def test_one_thread_is_foretold_by_what_one_thread_reaches():
     assert effect(decode_run(), "threads") == pytest.approx((0.2 / 0.9 + 0.8,) * 2)
 
 
-def test_theory_knows_no_kernel_for_a_few_rows():
-    """How a kernel-bound decode takes a wider batch cannot be foretold; a bandwidth-bound one hardly slows."""
-    assert effect(decode_run(), "batch") is None
-    low, high = effect(decode_run(need=0.05, kernels=0.05), "batch")
-    assert 1.0 < low == high < 1.1
+def test_a_wider_batch_is_foretold_by_the_library_s_product_of_a_few_rows():
+    """Two rows at 5/6 of one row's rate: kernels take 1.2 times as long. A batch whose rows were not measured: no forecast."""
+    assert effect(decode_run(), "batch") == pytest.approx((0.9 * 1.2 + 0.1,) * 2)
+    unknown = decode_run()
+    roofs = unknown.ceilings.model_copy(update={"few_rows": {}})
+    probed = [event.model_copy(update={"ceilings": roofs}) if isinstance(event, Probed) else event for event in unknown.events]
+    assert effect(replace(unknown, events=tuple(probed)), "batch") is None
 
 
 def test_a_memory_hog_takes_a_share_of_the_bandwidth():
@@ -110,7 +113,7 @@ def test_a_verdict_that_foretells_is_confirmed():
     """Kernel-bound: another number format's kernel is faster as foretold, a better kernel exists, compiling does nothing."""
     run = decode_run()
     assert verdict(run, "decode").kind == "kernel-bound"
-    found = proof(run, "decode", measured_parts(run, {"dtype": 0.62, "kernel": 0.6}))
+    found = proof(run, "decode", measured_parts(run, {"dtype": 0.64, "kernel": 0.6, "batch": 1.18}))
 
     assert found.outcome == "confirmed"
     assert {trial.change.name: trial.answer for trial in found.trials}["dtype"] == "confirms"
@@ -171,15 +174,14 @@ def test_no_verdict_no_proof():
 
 
 def test_levers_are_ranked_by_what_they_bring():
-    """Kernel-bound float32: a narrower format brings 1 ÷ 0.62; physics allows five times, twice that with half the bytes."""
+    """Kernel-bound float32: a narrower format brings 1 ÷ 0.64; physics allows five times, twice that with half the bytes."""
     run = decode_run()
     offered = levers(run, verdict(run, "decode"))
     by_title = {lever.title: lever for lever in offered}
 
-    assert by_title["bfloat16 instead of float32"].gain == pytest.approx((1 / 0.62, 1 / 0.62))
+    assert by_title["bfloat16 instead of float32"].gain == pytest.approx((1 / 0.64, 1 / 0.64))
     assert by_title["bfloat16 instead of float32"].limit == pytest.approx(10, rel=0.01)
-    assert by_title["Batch 4 instead of 1"].gain is None
-    assert "Only measuring tells" in by_title["Batch 4 instead of 1"].expectation
+    assert by_title["Batch 4 instead of 1"].gain == pytest.approx((4 / (0.9 * 2 + 0.1),) * 2)
     middles = [(lever.gain[0] * lever.gain[1]) ** 0.5 for lever in offered if lever.gain]
     assert middles == sorted(middles, reverse=True)
 
@@ -192,3 +194,14 @@ def test_a_lever_that_brings_nothing_is_none():
 
     assert verdict(run, "prefill").kind == "compute-bound"
     assert not [lever for lever in levers(run, verdict(run, "prefill")) if lever.title.startswith("Batch")]
+
+
+def test_a_run_beside_a_hog_is_proved_by_taking_it_away():
+    """The canaries beside the hog read half as fast as the ceilings: without it, what only reads takes half the time at best."""
+    spec = changed(generate_run().spec, setup={"hog": "memory"})
+    rate = cost_of(generate_run(), "decode").bytes / 0.025
+    run = generate_run(decode=(0.05,) * 96, kernels_decode=0.05, roofs=ceilings(read=rate), canary=(rate / 2,) * 4, spec=spec)
+
+    assert change(run, "no hog").spec.setup.hog == "none"
+    assert effect(run, "no hog") == pytest.approx((0.5, 0.75))
+    assert not [each for each in changes(run, "decode") if each.name.endswith(" hog") and each.name != "no hog"]

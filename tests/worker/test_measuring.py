@@ -134,3 +134,18 @@ def test_a_damaged_checkpoint_is_refused(tiny_folder, tmp_path):
     with pytest.raises(ValueError, match="damaged") as caught:
         open_model(resolve(str(tmp_path)).location, "half", Setup())
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux binds processes to cores here")
+def test_a_hog_takes_the_last_core_whatever_its_parent_is_bound_to():
+    """Started by a thread that is bound to the first core, it works on the last one."""
+    process, before = psutil.Process(), psutil.Process().cpu_affinity()
+    try:
+        process.cpu_affinity(before[:1])
+        with hog.beside("compute"):
+            (child,) = process.children()
+            held = child.cpu_affinity()
+    finally:
+        process.cpu_affinity(before)
+
+    assert held == before[-1:]
