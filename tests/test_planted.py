@@ -26,6 +26,8 @@ def test_what_was_planted_is_found_and_proved(jobs, case):
     if found.kind == "inconclusive":
         pytest.skip(f"the machine is too noisy for an answer: {found.sentence}")
     assert sum(part.seconds for part in fall.parts) == pytest.approx(fall.measured, rel=0.01)
+    if not planted.rooted(case, run):
+        pytest.skip("no kernel of the library's comes near this machine's memory, so nothing can be planted")
     assert found.kind == KINDS[case], found.sentence
 
     held = planted.proved(jobs, case, run)
