@@ -29,7 +29,7 @@ TINY = 200  # tiny operators, for the dispatch floor
 AHEAD = 12  # operators that may be skipped in search of the one that was counted
 PASS, FLOOR = "need-for-speed pass", "need-for-speed floor"
 Phase = Literal["prefill", "decode"]
-PASSES: dict[Phase, int] = {"prefill": 3, "decode": 5}
+PASSES: dict[Phase, int] = {"prefill": 2, "decode": 3}  # reading a trace takes longer than making it
 
 
 @dataclass(frozen=True)
