@@ -7,6 +7,7 @@ import streamlit as st
 from pages._backend import store
 from pages._form import link
 from pages._guard import guard
+from profiler.analysis.proof import name_of as proof_of
 from profiler.analysis.report import metrics
 from profiler.analysis.verdict import verdict
 from profiler.record.run import Run
@@ -86,8 +87,8 @@ with st.container(horizontal=True):
         "Export", lambda: store().export(run.id), f"{run.id}.json", "application/json", on_click="ignore", icon=":material/download:"
     )
     with st.popover("Delete", icon=":material/delete:", disabled=not run.done, help="" if run.done else "Cancel it first."):
-        st.markdown("This run and its samples are forgotten for good.")
+        st.markdown("This run, its samples and its proof are forgotten for good.")
         if st.button("Delete for good", type="primary"):
-            store().delete(run.id)
+            store().delete(run.id, proof_of(run))
             st.rerun()
 st.code(run.spec.command, language="bash", wrap_lines=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from profiler import terminal
+from profiler.analysis.proof import name_of
 from profiler.analysis.report import report
 from profiler.cli_border import Json, border, print_json
 from profiler.record.run import Run
@@ -78,7 +79,8 @@ def import_run(file: Path) -> None:
 def delete_run(id: str) -> None:
     """Forget one run for good."""
     with border(False):
-        Store().delete(_find(id).id)
+        run = _find(id)
+        Store().delete(run.id, name_of(run))
 
 
 def _find(id: str) -> Run:

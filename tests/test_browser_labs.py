@@ -9,6 +9,7 @@ pytestmark = pytest.mark.browser
 COUNT = "document.querySelector('.live-figure')?._fullData?.find((trace) => trace.name?.startsWith('measured'))?.x?.length ?? 0"
 
 
+@pytest.mark.slow
 def test_a_batch_sweep_is_started_watched_and_read(chromium, app, tiny_folder):  # noqa: F811
     """One click; points land one by one in one and the same chart; then the finding, its data, and the same by its link."""
     page, errors = visit(chromium, f"{app[0]}/compute?model={tiny_folder}&threads=1")

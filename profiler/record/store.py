@@ -144,11 +144,11 @@ class Store:
         """Ids of queued and running runs, oldest first."""
         return [id for (id,) in self._ask(f"select id from runs where status not in {DONE} order by created")]
 
-    def delete(self, id: str) -> None:
-        """Forget a run that is over. Raises ValueError for one that is not."""
-        if self.status(id) not in DONE:
+    def delete(self, id: str, whole: str = "") -> None:
+        """Forget a run that is over, and those that are part of `whole`. Raises ValueError for one that is not over."""
+        if self.status(id) not in DONE or any(not part.done for part in self.parts(whole) if whole):
             raise ValueError(f"Run {id} is not over; cancel it first.")
-        self._ask("delete from runs where id = ?", id)
+        self._ask("delete from runs where id = ? or (part_of = ? and part_of != '')", id, whole)
 
     def ask_cancel(self, id: str) -> None:
         """Ask the owner of a run to end it."""

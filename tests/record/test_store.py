@@ -162,3 +162,19 @@ def test_time_left_runs_down(store):
     assert unknown is None
     assert run.left(106) == 3
     assert run.left(200) == 0
+
+
+def test_a_deleted_run_takes_its_proof_along(store):
+    """Its parts are forgotten with it; other runs and their parts stay. While a part is open, nothing is deleted."""
+    base, other = store.add(SPEC), store.add(SPEC)
+    parts = [store.add(SPEC, part_of=f"proof-{id}") for id in (base, base, other)]
+    for id in (base, other, *parts[1:]):
+        store.set_status(id, "finished")
+
+    with pytest.raises(ValueError, match="cancel it first"):
+        store.delete(base, f"proof-{base}")
+    store.set_status(parts[0], "finished")
+    store.delete(base, f"proof-{base}")
+    assert store.parts(f"proof-{base}") == []
+    assert len(store.parts(f"proof-{other}")) == 1
+    assert [run.id for run in store.heads()] == [other]

@@ -18,7 +18,23 @@ def profiler(*words):
 @pytest.fixture(scope="module")
 def measured(tiny_folder):
     """One run of the tiny model, as JSON."""
-    return profiler("run", tiny_folder, "--prompt-tokens", 16, "--new-tokens", 8, "--batch", 2, "--threads", 1, "--seconds", 1, "--json")
+    return profiler(
+        "run",
+        tiny_folder,
+        "--prompt-tokens",
+        16,
+        "--new-tokens",
+        8,
+        "--batch",
+        2,
+        "--threads",
+        1,
+        "--seconds",
+        1,
+        "--dtype",
+        "float32",
+        "--json",
+    )
 
 
 def test_a_run_prints_one_json_object(measured):

@@ -15,7 +15,7 @@ from profiler.worker import flops, groups, shapes
 from profiler.worker.counting import count
 from profiler.worker.decoding import Decoding
 from profiler.worker.prompt import prompt_ids
-from profiler.worker.trace import Timed, digest, matched, table, trace
+from profiler.worker.trace import Timed, digest, matched, table, trace, unsupported
 
 PROMPT = 32
 
@@ -215,3 +215,10 @@ def test_counted_and_timed_calls_are_matched_by_their_order():
     assert [[call.name for call in mine] for mine in pairs] == [["aten::mm"], [], ["aten::add"]]
     told, _ = table(ops, calls)
     assert {row.op: row.group for row in told}["aten::empty"] == "untold"
+
+
+def test_where_no_trace_is_possible_the_reason_is_told():
+    """Apple's GPU and compiled code are timed as a whole; elsewhere there is no reason not to trace."""
+    assert "only whole steps are timed" in unsupported("mps", compiled=False)
+    assert "Compiled" in unsupported("cpu", compiled=True)
+    assert unsupported("cuda:0", compiled=False) == ""
