@@ -4,7 +4,11 @@ import streamlit as st
 
 st.set_page_config(page_title="Need for Speed", page_icon="assets/logo.svg", layout="wide")
 # Streamlit's own "running" animation redraws all the time while a page waits for news; on the measured cores that costs.
-st.html("<style>[data-testid='stStatusWidget'] { display: none }</style>")
+# Nor may a live panel fade while it waits for news: nothing in it is stale.
+st.html(
+    "<style>[data-testid='stStatusWidget'] { display: none }"
+    "[data-stale='true'] { opacity: 1 !important; transition: none !important }</style>"
+)
 page = st.navigation(
     [
         st.Page("pages/measure.py", title="Measure", icon=":material/speed:", default=True),

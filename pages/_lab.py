@@ -112,7 +112,7 @@ def _roofs(specs: tuple[RunSpec, ...]) -> tuple[dict[str, Ceilings], str]:
     recorded = sample_machine().ceilings
     assert recorded
     known = {dtype: recorded.model_copy(update={"dtype": dtype}) for dtype in setups if dtype in recorded.matmul}
-    return known, "on the ceilings recorded on another machine: this one's are found by the first run"
+    return known, "on the ceilings recorded on another machine: this one's are found by a run on a quiet machine"
 
 
 def _button(plan: Plan, conditions: Conditions, experiment: Experiment | None) -> bool:
@@ -155,14 +155,15 @@ def _start(lab: Lab, plan: Plan) -> None:
 def _prediction(lab: Lab, plan: Plan, roofs: dict[str, Ceilings], origin: str) -> None:
     st.subheader(lab.promise(list(plan.specs), roofs) if roofs else "Not measured yet", anchor=False)
     _draw(View(lab, list(plan.specs), roofs, None, this_machine().cache), "predicted")
-    note = f"Lines: {origin}. " if roofs else "This machine's ceilings are not known yet; the first run finds them. "
+    note = f"Lines: {origin}. " if roofs else "This machine's ceilings are not known yet; a run on a quiet machine finds them. "
     st.caption(note + "Run the experiment, and its points land here.")
 
 
 def _result(lab: Lab, experiment: Experiment, roofs: dict[str, Ceilings]) -> None:
     """Finding, figures, sentence; folded below, the data."""
     found = conclude(lab, experiment)
-    st.subheader(found.title, anchor=False)
+    nothing = not experiment.finished and all(run.status == "cancelled" for run in experiment.lost)
+    st.subheader("Cancelled before anything was measured" if nothing else found.title, anchor=False)
     _draw(View(lab, experiment.specs, experiment.roofs or roofs, experiment, this_machine().cache), experiment.whole)
     st.markdown(found.sentence)
     for reason in dict.fromkeys(run.reason for run in experiment.lost):

@@ -25,11 +25,12 @@ NAMES = {
     "load": "Loading the model",
     "ceilings": "Measuring what this machine can do",
     "settle": "Waiting for a quiet machine",
+    "compile": "Compiling the layers",
     "warm-up": "Warming up",
     "prefill": "Timing",
     "decode": "Timing",
     "rest": "Timing",
-    "check": "Running the matrix kernels alone",
+    "trace": "Telling the operators apart",
 }
 
 

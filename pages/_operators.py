@@ -30,7 +30,8 @@ def operators_view(run: Run, phase: str) -> None:
     st.plotly_chart(operators_figure(rows), key=f"operators_{phase}_{run.id}", alt=alt)
     st.caption(
         f"One traced pass took {words(sums['traced'], 's')}, {words(sums['between operators'], 's')} of it between operators; "
-        f"untraced the median is {words(sums['untraced'], 's')}. Median of {traced.passes} traced passes."
+        f"untraced the median is {words(sums['untraced'], 's')}. Median of {traced.passes} traced passes. The waterfall scales "
+        "these times to the untraced median, and counts each operator's dispatch as framework."
     )
     with st.expander("All operators, and each layer"):
         if traced.layers:
@@ -40,7 +41,7 @@ def operators_view(run: Run, phase: str) -> None:
         )
         if missing := uncounted(run, phase):
             spent = words(sum(row.seconds for row in missing) / traced.wall, "%")
-            named = ", ".join(f"{row.op} ({row.group})" for row in missing[:6])
+            named = ", ".join(list(dict.fromkeys(f"{row.op} ({row.group})" for row in missing))[:6])
             st.caption(
                 f"{len(missing)} rows have no FLOP formula: they move numbers or work element by element. Together they took {spent} "
                 f"of the traced time; the longest: {named}."

@@ -53,8 +53,8 @@ def _time(spec: RunSpec, known: Ceilings | None, origin: str) -> tuple[str, str,
     """The least time that the ceilings allow; a dash before any were measured."""
     title = "Time per token, at least"
     if known is None:
-        why = "The first measurement takes about 3 s to find this machine's ceilings; from then on this figure comes at once."
-        return title, "–", "after the first run", why
+        why = "Needs this machine's ceilings, which a measurement finds in about 5 s; those of a busy machine are not kept."
+        return title, "–", "after a run on a quiet machine", why
     bounds = predict(spec, known)
     meaning = f"No software can be faster on this machine: the {bounds['decode'].binding} roof, {origin}. Measure finds out what it takes."
     return title, words(bounds["decode"].time, "s"), f"first token: {words(bounds['prefill'].time, 's')}", meaning

@@ -9,6 +9,7 @@ from pages._operators import operators_view
 from pages._proof import proof_view
 from profiler.analysis.compare import compare
 from profiler.analysis.levers import levers
+from profiler.analysis.proof import Proof, gain_of
 from profiler.analysis.report import metrics
 from profiler.analysis.table import interval, point_rows
 from profiler.analysis.trust import doubts, level
@@ -33,7 +34,7 @@ FINDINGS = {
 }
 LEGEND = (
     "Green: the least this hardware allows. Orange: what the library's code for each part of the model (its kernels) takes beyond that. "
-    "Red: Python and the framework, between operators and in calling them."
+    "Red: Python and the framework, between operators and in calling them. Pink: waiting for a processor, because others ran."
 )
 PHASE_NAMES = {"decode": "Writing tokens (decode)", "prefill": "Reading the prompt (prefill)"}
 BADGES = {
@@ -72,8 +73,7 @@ def result_view(run: Run) -> None:
         st.plotly_chart(waterfall_figure(fall), key=f"waterfall_{run.id}", alt=alt)
         st.markdown(f"{found.sentence} {found.meaning}")
         st.caption(LEGEND)
-        proof_view(run, phase)
-        _next(run, found)
+        _next(run, found, proof_view(run, phase))
         operators_view(run, phase)
     details(run)
 
@@ -108,8 +108,8 @@ def _samples(measured: Measurement) -> str:
     return f"Median of {len(measured)}; below it the 95 % interval, by the {independent} among them."
 
 
-def _next(run: Run, found: Verdict) -> None:
-    """Levers, the most promising first, each a button that measures it against this run."""
+def _next(run: Run, found: Verdict, held: Proof | None) -> None:
+    """Levers, the most promising first, each a button that measures it against this run; beside it what a proof found already."""
     offers = levers(run, found)
     if not offers:
         return
@@ -124,7 +124,8 @@ def _next(run: Run, found: Verdict) -> None:
             icon=":material/tune:",
             width="stretch",
         )
-        column.caption(lever.expectation)
+        measured = gain_of(held, lever.spec)
+        column.caption(f"Measured in the proof: × {words(measured, '1')}. {lever.expectation}" if measured else lever.expectation)
 
 
 def _try(run: Run, spec: RunSpec) -> None:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages._backend import sample_run, shown_run, warm_up
+from pages._backend import sample_run, shown_run, store, warm_up
 from pages._form import adopt, form, submit
 from pages._guard import guard
 from pages._live import live_panel
@@ -22,7 +22,7 @@ spec = form()
 if spec:
     prediction(spec)
 pressed = st.button(
-    "Measure" if run is None or run.done else "Queue after this one",
+    "Queue after what is running" if store().open_runs() else "Measure",
     type="primary",
     icon=":material/play_arrow:",
     disabled=spec is None,
@@ -34,7 +34,7 @@ if spec and (pressed or st.session_state.pop("submit", False)):
 
 if run is None:
     run = sample_run()
-    st.info("Until you measure: a recorded run of a real measurement, on another machine.", icon=":material/movie:")
+    st.info(f"Until you measure: a recorded run of a real measurement, on another machine. {run.spec.title}.", icon=":material/movie:")
 else:
     st.caption(f"Run {run.id} · {run.spec.title}")
 if not run.done:

@@ -16,7 +16,10 @@ from profiler.spec.units import words
 
 guard()
 st.header("What was measured so far?", anchor=False)
-st.caption("Every run is kept with its raw samples, so it can be read again, moved to another machine, or repeated with one command.")
+st.caption(
+    "Every run is kept with its raw samples, so it can be read again, moved to another machine, or repeated with one command. The runs of "
+    "a proof are shown with the run they prove, those of an experiment on the pages Compute and Memory."
+)
 
 
 @st.cache_data(show_spinner=False, max_entries=500)
@@ -37,6 +40,7 @@ def _row(run: Run) -> dict:
         "decode": speed,
         "first token": first,
         "decode is": limit,
+        "proof": f"{parts} runs" if (parts := len(store().parts(proof_of(run)))) else "",
         "from": run.source,
         "id": run.id,
     }

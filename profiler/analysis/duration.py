@@ -12,6 +12,7 @@ SPAWN = 3.0  # of them before the worker's first word
 LOADING = 5e8  # bytes/s of making or reading weights
 SLOWER = 2.5  # a library against the roofs
 ROUNDS, OVERTIME = 3, 3.0  # as the worker counts them
+COMPILING = 25.0  # seconds
 CURVES = 25.0  # seconds of one machine curve
 UNKNOWN = (2e11, 2e10)  # FLOP/s and bytes/s of a machine that was never measured: only for this guess
 
@@ -29,6 +30,7 @@ def expected(spec: RunSpec, roofs: Ceilings | None) -> float:
     once = SLOWER * (seconds["prefill"] + work.new_tokens * seconds["decode"])
     rounds = max(work.seconds, min(ROUNDS * once, OVERTIME * work.seconds + once))
     around = 4 * SLOWER * seconds["prefill"] + 2.0  # cold, warm, and the kernels alone
+    around += COMPILING if spec.setup.compile else 0.0
     return START + costs["decode"].weights / LOADING + around + rounds
 
 

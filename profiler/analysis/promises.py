@@ -53,10 +53,10 @@ def staircase(specs: list[RunSpec], roofs: Roofs) -> str:
     """What is known of both ends."""
     known = next(iter(roofs.values()))
     fast, slow = known.read[min(known.read)], known.dram
-    return f"Known so far: {words(fast, 'B/s')} from a cache, {words(slow, 'B/s')} from main memory"
+    return f"On record: {words(fast, 'B/s')} from a cache, {words(slow, 'B/s')} from main memory"
 
 
 def matmul(specs: list[RunSpec], roofs: Roofs) -> str:
     """What is known of the best products."""
     known = next(iter(roofs.values()))
-    return "Known so far: " + ", ".join(f"{words(rate, 'FLOP/s')} in {dtype}" for dtype, rate in known.matmul.items())
+    return "On record: " + ", ".join(f"{words(rate, 'FLOP/s')} in {dtype}" for dtype, rate in known.matmul.items())

@@ -23,7 +23,7 @@ APART = log(1.1)  # forecasts that are closer than this cannot be told apart
 BEYOND = log(1.5)  # an effect that is so much larger than foretold is not the one that was foretold
 SECONDS = 2.0  # of timed work in each run
 OWN = {"compute-bound": "compute", "bandwidth-bound": "bandwidth", "kernel-bound": "kernels", "overhead-bound": "framework"}
-Answer = Literal["confirms", "refutes", "open", "says little", "waiting", "failed", "not run"]
+Answer = Literal["confirms", "refutes", "larger", "open", "says little", "waiting", "failed", "not run"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Trial:
     noise: Range | None  # 95 %, drift of the baselines included
     answer: Answer
     run: Run | None  # the one that measured it
+    wider: float = 1.0  # its batch, as a multiple of the baseline's
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,12 @@ class Proof:
         return not self.count("waiting")
 
     @property
-    def outcome(self) -> Literal["confirmed", "refuted", "open"]:
+    def outcome(self) -> Literal["confirmed", "refuted", "mixed", "open"]:
         """What the decisive trials say together."""
         yes, no = self.count("confirms"), self.count("refutes")
-        return "open" if yes == no else "confirmed" if yes > no else "refuted"
+        if yes and no:
+            return "mixed"
+        return "confirmed" if yes else "refuted" if no else "open"
 
     @property
     def sentence(self) -> str:
@@ -69,9 +72,11 @@ class Proof:
         told = {
             "confirmed": f"Proved: {yes} of {yes + no} decisive experiments went as “{kind}” foretold",
             "refuted": f"Refuted: {no} of {yes + no} decisive experiments went against “{kind}”",
-            "open": f"Not decided: {yes} experiments speak for “{kind}”, {no} against",
+            "mixed": f"Mixed: {yes} of {yes + no} decisive experiments went as “{kind}” foretold, {no} against it",
+            "open": f"Not decided: no experiment could tell “{kind}” from another limit",
         }
-        return f"{told[self.outcome]}; {undecided} could not decide."
+        larger = f", in {self.count('larger')} of them the effect was larger than foretold" if self.count("larger") else ""
+        return f"{told[self.outcome]}; {undecided} could not decide{larger}."
 
 
 def provable(run: Run) -> bool:
@@ -124,7 +129,9 @@ def trial(change: Change, found: Verdict, fall: Waterfall, run: Run, phase: str,
     if ratio is None:
         return Trial(change, predicted, rival, None, None, "failed", part)
     measured, noise = ratio
-    return Trial(change, predicted, rival, measured, noise, judge(predicted, rival, measured, noise, change.only_confirms), part)
+    answer = judge(predicted, rival, measured, noise, change.only_confirms)
+    wider = part.spec.generate.batch / (change.against or run.spec).generate.batch
+    return Trial(change, predicted, rival, measured, noise, answer, part, wider)
 
 
 def rival_of(change: Change, found: Verdict) -> float | None:
@@ -152,7 +159,7 @@ def judge(predicted: Range | None, rival: float | None, measured: float, noise: 
     if noise[0] <= border <= noise[1]:
         return "open"
     if (measured < border) == (edge < rival):
-        return "confirms" if _gap(noise, predicted) <= BEYOND else "open"  # the effect is there, but larger than foretold
+        return "confirms" if _gap(noise, predicted) <= BEYOND else "larger"
     return "open" if only_confirms else "refutes"
 
 
@@ -205,6 +212,13 @@ def rows(found: Proof) -> list[dict[str, str]]:
         }
         for trial in found.trials
     ]
+
+
+def gain_of(found: Proof | None, spec: RunSpec) -> float | None:
+    """Tokens a second that a change of the run itself brought in its proof, as a ratio; None where that was not measured."""
+    trials = found.trials if found else ()
+    trial = next((trial for trial in trials if trial.change.spec == spec and not trial.change.against), None)
+    return trial.wider / trial.measured if trial and trial.measured else None
 
 
 def _times(ratio: Range | None) -> str:

@@ -7,6 +7,7 @@ from profiler.figures.style import COLOURS, figure
 from profiler.record.events import Traced
 from profiler.spec.units import words
 
+LONG = 32  # letters of a name
 SHOWN = 12  # operators; the table holds them all
 LAYERED = 5  # parts of the model
 
@@ -14,10 +15,8 @@ LAYERED = 5  # parts of the model
 def operators_figure(rows: list[Operator]) -> go.Figure:
     """Horizontal bars, the longest operator on top: what its roof allows, and what it took beyond."""
     shown = rows[:SHOWN][::-1]
-    names = [f"{row.op.removeprefix('aten::')} · {place(row)}" for row in shown]
-    plot = figure(
-        60 + 30 * len(shown), "time in one pass, all layers together (ms)", "", barmode="stack", margin={"l": 8, "r": 64, "t": 32, "b": 48}
-    )
+    names = [_name(row) for row in shown]
+    plot = figure(60 + 30 * len(shown), "time in one pass (ms)", "", barmode="stack", margin={"l": 8, "r": 64, "t": 32, "b": 48})
     hover = [_hover(row) for row in shown]
     for name, seconds, colour in (
         ("its own roof", [min(row.roof, row.seconds) for row in shown], COLOURS["physics"]),
@@ -33,6 +32,12 @@ def operators_figure(rows: list[Operator]) -> go.Figure:
     )  # fmt: skip
     plot.update_yaxes(automargin=True)
     return plot
+
+
+def _name(row: Operator) -> str:
+    """Its name and place, short enough for a phone; of what is no product the part of the model, which tells its rows apart."""
+    op = row.op.removeprefix("aten::").removeprefix("scaled_dot_product_")
+    return f"{op} · {place(row) if row.counted else row.group}"[:LONG]
 
 
 def place(row: Operator) -> str:

@@ -6,9 +6,9 @@ import plotly.graph_objects as go
 
 from profiler.analysis.changes import Range
 from profiler.analysis.proof import Proof, Trial
-from profiler.figures.style import BLUE, COLOURS, GREEN, ORANGE, RED, figure
+from profiler.figures.style import BLUE, COLOURS, GREEN, ORANGE, RED, SKY, figure
 
-MARKS = {"confirms": GREEN, "refutes": RED, "open": ORANGE, "says little": COLOURS["rest"]}
+MARKS = {"confirms": GREEN, "refutes": RED, "larger": SKY, "open": ORANGE, "says little": COLOURS["rest"]}
 NARROW = 1.03  # a forecast is drawn at least this wide, as a ratio
 
 
@@ -16,7 +16,7 @@ def proof_figure(found: Proof) -> go.Figure:
     """One line a change, on a logarithmic axis of time relative to the baseline; 1 is no change."""
     trials = found.trials[::-1]
     plot = figure(
-        90 + 34 * len(trials), "time per step, relative to the baseline (1 = no change, less is faster)", "",
+        90 + 34 * len(trials), "time, as a multiple of the baseline's", "",
         margin={"l": 8, "r": 16, "t": 56, "b": 48},
     )  # fmt: skip
     plot.add_vline(x=1, line={"color": COLOURS["rest"], "dash": "dot", "width": 1})

@@ -41,13 +41,18 @@ def latency_figure(run: Run, height: int = LIVE) -> go.Figure:
     return plot
 
 
+def _start(run: Run) -> float:
+    """When the worker began; waiting in the queue is not part of a run's seconds."""
+    return run.started.at if run.started else run.created
+
+
 def memory_figure(run: Run, height: int = LIVE) -> go.Figure:
     """Resident memory of the worker (and of the device) over the run's seconds."""
     plot = figure(height, "seconds since the start", "memory (GB)")
     for name, title, colour in (("rss", "process", BLUE), ("gpu_memory", "GPU, everybody", GREEN)):
         at, values = run.sampled(name)
         if values:
-            x, y = decimate([moment - run.created for moment in at], [value / 1e9 for value in values])
+            x, y = decimate([moment - _start(run) for moment in at], [value / 1e9 for value in values])
             plot.add_scatter(
                 x=x,
                 y=y,
@@ -70,7 +75,7 @@ def utilisation_figure(run: Run, height: int = LIVE) -> go.Figure:
     rows += [("GPU", *run.sampled("gpu_utilisation"), GREEN)]
     for title, times, values, colour in rows:
         if values:
-            x, y = decimate([moment - run.created for moment in times], [100 * min(value, 1) for value in values])
+            x, y = decimate([moment - _start(run) for moment in times], [100 * min(value, 1) for value in values])
             plot.add_scatter(
                 x=x, y=y, mode="lines", name=title, line={"color": colour}, hovertemplate="%{x:.1f} s: %{y:.0f} %<extra></extra>"
             )
@@ -83,7 +88,7 @@ def cores_figure(run: Run, height: int = LIVE) -> go.Figure:
     samples = run.of(Sample)
     plot = figure(height, "seconds since the start", "busy (%)")
     for core in range(len(samples[0].cores) if samples else 0):
-        x, y = decimate([sample.at - run.created for sample in samples], [100 * sample.cores[core] for sample in samples])
+        x, y = decimate([sample.at - _start(run) for sample in samples], [100 * sample.cores[core] for sample in samples])
         plot.add_scatter(x=x, y=y, mode="lines", name=f"core {core}", hovertemplate="%{x:.1f} s: %{y:.0f} %<extra></extra>")
     plot.update_yaxes(range=[0, 105])
     return plot

@@ -13,7 +13,7 @@ from profiler.spec.machine import Ceilings, Hardware
 from profiler.spec.run import RunSpec
 
 VERSION = 2
-Phase = Literal["fetch", "load", "ceilings", "compile", "warm-up", "trace", "check", "settle", "prefill", "decode", "rest"]
+Phase = Literal["fetch", "load", "ceilings", "compile", "warm-up", "trace", "settle", "prefill", "decode", "rest"]
 
 
 class Started(Frozen):

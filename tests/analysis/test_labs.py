@@ -24,7 +24,7 @@ def test_every_lab_has_a_plan_a_promise_and_rows(name):
     recipe = LABS[name]
     specs = list(planned(recipe, conditions()).specs)
 
-    assert recipe.promise(specs, ROOFS).split(":")[0] in ("Predicted", "Known so far")
+    assert recipe.promise(specs, ROOFS).split(":")[0] in ("Predicted", "On record")
     assert bool(predicted(recipe, specs, ROOFS)) == (recipe.place is not None)
     assert command(recipe, conditions()).startswith(f"python -m profiler lab {name}")
 

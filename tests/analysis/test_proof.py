@@ -7,7 +7,7 @@ import pytest
 from profiler.analysis.changes import changed, changes, shares
 from profiler.analysis.levers import levers
 from profiler.analysis.moment import cost_of
-from profiler.analysis.proof import judge, name_of, plan, proof, provable, quick, told
+from profiler.analysis.proof import gain_of, judge, name_of, plan, proof, provable, quick, told
 from profiler.analysis.verdict import verdict
 from profiler.analysis.waterfall import waterfall
 from profiler.figures.proof import proof_figure
@@ -68,7 +68,7 @@ def test_a_memory_hog_takes_a_share_of_the_bandwidth():
         ((1.0, 1.0), 4.0, 1.20, (1.10, 1.30), "confirms"),
         ((1.0, 1.0), 4.0, 3.90, (3.50, 4.20), "refutes"),
         ((1.0, 1.1), 1.15, 1.10, (1.09, 1.11), "says little"),  # forecasts too near each other
-        ((0.5, 0.5), 1.0, 0.20, (0.19, 0.21), "open"),  # the effect is there, but far larger than foretold
+        ((0.5, 0.5), 1.0, 0.20, (0.19, 0.21), "larger"),  # the effect is there, but far larger than foretold
         (None, 1.0, 1.0, (0.9, 1.1), "says little"),
         ((0.5, 0.5), None, 0.5, (0.4, 0.6), "says little"),
     ],
@@ -113,7 +113,7 @@ def test_a_verdict_that_foretells_is_confirmed():
     """Kernel-bound: another number format's kernel is faster as foretold, a better kernel exists, compiling does nothing."""
     run = decode_run()
     assert verdict(run, "decode").kind == "kernel-bound"
-    found = proof(run, "decode", measured_parts(run, {"dtype": 0.64, "kernel": 0.6, "batch": 1.18}))
+    found = proof(run, "decode", measured_parts(run, {"dtype": 0.64, "kernel": 0.6, "batch": 1.9}))
 
     assert found.outcome == "confirmed"
     assert {trial.change.name: trial.answer for trial in found.trials}["dtype"] == "confirms"
@@ -123,9 +123,22 @@ def test_a_verdict_that_foretells_is_confirmed():
 
 def test_a_verdict_that_does_not_is_refuted():
     """The same verdict, but a narrower format changes nothing, and one thread takes twice as long as two."""
-    found = proof(decode_run(), "decode", measured_parts(decode_run(), {"dtype": 1.0, "threads": 2.0}))
+    run = decode_run()
+    found = proof(run, "decode", measured_parts(run, {"dtype": 1.0, "threads": 2.0, "compute hog": 2.0}))
 
-    assert found.outcome == "refuted"
+    assert found.outcome in ("refuted", "mixed")
+    assert found.count("refutes") >= 2
+    assert "Proved" not in found.sentence
+
+
+def test_what_a_proof_measured_stands_with_the_lever():
+    """Batch 4 took 1.9 times as long in the proof: 4 ÷ 1.9 times the tokens per second."""
+    run = decode_run()
+    found = proof(run, "decode", measured_parts(run, {"batch": 1.9}))
+    wide = next(each for each in changes(run, "decode") if each.title == "Batch 4 instead of 1")
+
+    assert gain_of(found, wide.spec) == pytest.approx(4 / 1.9, rel=0.01)
+    assert gain_of(None, wide.spec) is None
 
 
 def test_drift_of_the_baseline_is_noise():
@@ -158,7 +171,7 @@ def test_the_proof_is_plain_json():
     run = decode_run()
     held = told(proof(run, "decode", measured_parts(run, {"dtype": 0.62})))
 
-    assert held["outcome"] in ("confirmed", "refuted", "open")
+    assert held["outcome"] in ("confirmed", "refuted", "mixed", "open")
     assert {"name", "predicted", "rival", "measured", "noise", "answer", "command"} <= held["trials"][0].keys()
     assert told(None) is None
 

@@ -16,9 +16,9 @@ def test_the_waterfall_stands_on_itself():
     bars = waterfall_figure(waterfall(generate_run(), "decode")).data[0]
 
     assert bars.base[0] == 0
-    assert bars.base[1] == pytest.approx(bars.y[0])
+    assert bars.base[1] == pytest.approx(bars.x[0])
     assert bars.base[-1] == 0
-    assert bars.y[-1] == pytest.approx(50)
+    assert bars.x[-1] == pytest.approx(50)
 
 
 def test_the_roofline_is_logarithmic_and_has_both_phases():
