@@ -35,9 +35,9 @@ def operators_figure(rows: list[Operator]) -> go.Figure:
 
 
 def _name(row: Operator) -> str:
-    """Its name and place, short enough for a phone; of what is no product the part of the model, which tells its rows apart."""
+    """Its name and place, short enough for a phone; attention also holds the copying of the cache, which is told apart."""
     op = row.op.removeprefix("aten::").removeprefix("scaled_dot_product_")
-    return f"{op} · {place(row) if row.counted else row.group}"[:LONG]
+    return f"{op} · {'cache' if row.group == 'cache' else place(row)}"[:LONG]
 
 
 def place(row: Operator) -> str:

@@ -42,8 +42,8 @@ def latency_figure(run: Run, height: int = LIVE) -> go.Figure:
 
 
 def _start(run: Run) -> float:
-    """When the worker began; waiting in the queue is not part of a run's seconds."""
-    return run.started.at if run.started else run.created
+    """When something was first seen of the run; waiting in the queue is not part of its seconds."""
+    return run.events[0].at if run.events else run.created
 
 
 def memory_figure(run: Run, height: int = LIVE) -> go.Figure:

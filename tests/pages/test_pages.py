@@ -193,3 +193,13 @@ def test_a_proof_is_shown_with_its_outcome(app, tmp_path):
     assert not at.exception
     assert any(alt.startswith("Proof of the verdict: Proved") for alt in alts(at))
     assert any("confirmed" in text.value for text in at.markdown)
+
+
+def test_every_phase_has_words():
+    """The live panel can tell whatever the worker is doing."""
+    from typing import get_args
+
+    from pages._live import NAMES
+    from profiler.record.events import Phase
+
+    assert set(get_args(Phase)) == set(NAMES)
