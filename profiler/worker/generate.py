@@ -71,7 +71,7 @@ class Session:
             before = psutil.Process().num_ctx_switches(), psutil.swap_memory()
             self._rounds()
             after = psutil.Process().num_ctx_switches(), psutil.swap_memory()
-            said = [int(token) for token in self.decoding.said]
+            said, kv_bytes = [int(token) for token in self.decoding.said], float(self.decoding.cache_bytes)  # before the trace adds its own
             self._trace()
         text = str(tokenizer.decode(said)) if tokenizer else None
         for name, marks in self.peaks.items():
@@ -81,7 +81,7 @@ class Session:
             "interrupted": float(after[0].involuntary - before[0].involuntary),
             "swapped": float(after[1].sin + after[1].sout - before[1].sin - before[1].sout),
             "weight_bytes": float(sum(p.nbytes for p in self.model.parameters())),
-            "kv_bytes": float(self.decoding.cache_bytes),
+            "kv_bytes": kv_bytes,
             "canary_bytes": float(self.canary.buffer.nbytes),
         }
         return Finished(at=time.time(), text=text, facts=facts)
