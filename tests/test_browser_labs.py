@@ -3,14 +3,14 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.test_browser import app, chromium, serious, store, visit  # noqa: F401  (fixtures)
+from tests.test_browser import app, chromium, serious, store, visit  # noqa: F401 - fixtures are used by their names
 
 pytestmark = pytest.mark.browser
 COUNT = "document.querySelector('.live-figure')?._fullData?.find((trace) => trace.name?.startsWith('measured'))?.x?.length ?? 0"
 
 
 @pytest.mark.slow
-def test_a_batch_sweep_is_started_watched_and_read(chromium, app, tiny_folder):  # noqa: F811
+def test_a_batch_sweep_is_started_watched_and_read(chromium, app, tiny_folder):  # noqa: F811 - the fixtures imported above
     """One click; points land one by one in one and the same chart; then the finding, its data, and the same by its link."""
     page, errors = visit(chromium, f"{app[0]}/compute?model={tiny_folder}&threads=1")
     page.get_by_role("button", name="Run this experiment").click(timeout=30_000)
@@ -30,7 +30,7 @@ def test_a_batch_sweep_is_started_watched_and_read(chromium, app, tiny_folder): 
     assert serious(errors) == []
 
 
-def test_an_experiment_is_cancelled_as_a_whole(chromium, app, tiny_folder):  # noqa: F811
+def test_an_experiment_is_cancelled_as_a_whole(chromium, app, tiny_folder):  # noqa: F811 - the fixtures imported above
     """Cancel ends the run under way and all that wait; the page says which points were lost."""
     page, _ = visit(chromium, f"{app[0]}/memory?memory_view=Growth+with+context&model={tiny_folder}&threads=1")
     page.get_by_role("button", name="Run this experiment").click(timeout=30_000)
@@ -42,7 +42,7 @@ def test_an_experiment_is_cancelled_as_a_whole(chromium, app, tiny_folder):  # n
 
 
 @pytest.mark.parametrize("path", ["compute", "compute?compute_view=Arithmetic+by+operator", "memory", "memory?memory_view=What+fits"])
-def test_a_narrow_window_has_no_sideways_scrolling(chromium, app, path):  # noqa: F811
+def test_a_narrow_window_has_no_sideways_scrolling(chromium, app, path):  # noqa: F811 - the fixtures imported above
     """390 pixels, a phone: everything fits its width."""
     page, errors = visit(chromium, f"{app[0]}/{path}", width=390, scheme="dark")
     expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=30_000)

@@ -121,8 +121,8 @@ def test_a_verdict_that_foretells_is_confirmed():
     assert "kernel-bound" in found.sentence
 
 
-def test_a_verdict_that_does_not_is_refuted():
-    """The same verdict, but a narrower format changes nothing, and one thread takes twice as long as two."""
+def test_a_verdict_that_does_not_is_not_proved():
+    """A narrower format changes nothing and one thread takes twice as long as two: both refute it, and the outcome is no proof."""
     run = decode_run()
     found = proof(run, "decode", measured_parts(run, {"dtype": 1.0, "threads": 2.0, "compute hog": 2.0}))
 
