@@ -30,7 +30,7 @@ def _counts(spec: RunSpec) -> list[tuple[str, str, str, str]]:
     """(title, value, beside it, meaning) of what can be counted without any measurement."""
     assert spec.model
     work, memory = spec.generate, predict_memory(spec)
-    costs = step_cost(spec.model, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.dtype)
+    costs = step_cost(spec.model, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.precision)
     room = capacity(this_machine(), spec.setup.device, available_memory())
     return [
         ("Fits in memory", words(memory.total, "B"), f"of {words(room, 'B')} free", _purposes(memory)),

@@ -9,6 +9,7 @@ from pages._lab import choose, lab_view
 from profiler.analysis.planner import frontier, largest_batch, longest_context, purposes, with_context
 from profiler.catalog.machine import available_memory, this_machine
 from profiler.figures.capacity import capacity_figure, frontier_figure
+from profiler.spec.formats import Precision
 from profiler.spec.run import RunSpec, Setup
 from profiler.spec.units import words
 from profiler.theory.memory import capacity, kv_per_token, predict_memory
@@ -47,7 +48,7 @@ def _capacity() -> None:
     st.markdown(
         f"With {context:,} tokens each, up to **{most:,}** sequences fit at once; with batch {batch}, up to **{longest:,}** tokens"
         f"{' (all that the model was made for)' if longest == model.context else ''}. Each token of each sequence keeps "
-        f"{words(kv_per_token(model, dtype), 'B')} in the KV cache."
+        f"{words(kv_per_token(model, Precision.of(dtype)), 'B')} in the KV cache."
     )
     if most:
         alt = "Largest batch that fits, by context"

@@ -1,6 +1,7 @@
 """Where a model's arithmetic goes, operator by operator: counted, not measured (sources in profiler.theory.step)."""
 
 from profiler.analysis.planner import largest
+from profiler.spec.formats import Precision
 from profiler.spec.model import ModelSpec
 from profiler.theory.cost import Op
 from profiler.theory.step import decode, prefill
@@ -22,12 +23,12 @@ def flops(ops: list[Op]) -> dict[str, float]:
 
 def prompt_flops(model: ModelSpec, tokens: int) -> dict[str, float]:
     """FLOPs of reading a prompt of so many tokens."""
-    return flops(prefill(model, 1, tokens, "float32"))
+    return flops(prefill(model, 1, tokens, Precision()))
 
 
 def token_flops(model: ModelSpec, context: int) -> dict[str, float]:
     """FLOPs of writing one token after so many."""
-    return flops(decode(model, 1, context, "float32"))
+    return flops(decode(model, 1, context, Precision()))
 
 
 def attention_share(counted: dict[str, float]) -> float:

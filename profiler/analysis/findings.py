@@ -7,6 +7,7 @@ from profiler.analysis.experiment import Experiment, Landed, by_batch, by_bytes,
 from profiler.analysis.fits import Line, line, reached_at
 from profiler.analysis.moment import cost_of
 from profiler.analysis.verdict import BEYOND
+from profiler.spec.formats import Precision
 from profiler.spec.machine import Ceilings
 from profiler.spec.model import ModelSpec
 from profiler.spec.units import number, words
@@ -40,7 +41,7 @@ def crossing(model: ModelSpec, prompt: int, new: int, dtype: str, roofs: Ceiling
     """
 
     def arithmetic_is_longer(batch: float) -> bool:
-        least = bound(step_cost(model, batch, prompt, new, dtype)["decode"], roofs)
+        least = bound(step_cost(model, batch, prompt, new, Precision.of(dtype))["decode"], roofs)
         return least.compute >= least.bandwidth
 
     low, high = 1.0, 1e5
@@ -180,7 +181,7 @@ def _growth(points: list[Landed], fit: Line) -> str:
     first, last = points[0], points[-1]
     spec, roofs = first.run.spec, first.run.ceilings
     assert spec.model
-    added = 1000.0 * spec.generate.batch * kv_per_token(spec.model, spec.setup.dtype)
+    added = 1000.0 * spec.generate.batch * kv_per_token(spec.model, spec.setup.precision)
     need = f"; to read their {words(added, 'B')} of KV cache takes {words(added / roofs.dram, 's')}" if roofs else ""
     low, high = (1000 * end for end in fit.slope_interval)
     if not fit.conclusive or fit.slope <= 0:

@@ -50,7 +50,7 @@ def ops_of(run: Run, phase: str) -> list[Op]:
     """The operations of one prefill, or of the median decode step."""
     work = run.spec.generate
     assert run.spec.model
-    return step_ops(run.spec.model, work.batch, work.prompt_tokens, work.new_tokens, run.spec.setup.dtype)[phase]
+    return step_ops(run.spec.model, work.batch, work.prompt_tokens, work.new_tokens, run.spec.setup.precision)[phase]
 
 
 def cost_of(run: Run, phase: str) -> Cost:

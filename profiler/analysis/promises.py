@@ -44,7 +44,7 @@ def context(specs: list[RunSpec], roofs: Roofs) -> str:
     for batch in dict.fromkeys(spec.generate.batch for spec in specs):
         spec = specs[0]
         assert spec.model
-        added = 1000 * batch * kv_per_token(spec.model, spec.setup.dtype)
+        added = 1000 * batch * kv_per_token(spec.model, spec.setup.precision)
         told.append(f"{words(added / roofs[spec.setup.dtype].dram, 's')} at batch {batch}")
     return f"Predicted: each 1,000 tokens of context add {', '.join(told)}"
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from profiler.spec.formats import Precision
 from profiler.spec.frozen import Frozen
 from profiler.spec.model import ModelSpec
 
@@ -55,6 +56,11 @@ class Setup(Frozen):
     compile: bool = False  # torch.compile: fewer, larger operators
     layout: Literal["rows", "columns"] = "rows"  # of the linear layers' weights in memory: the library has a kernel for each
     hog: Literal["none", "memory", "compute"] = "none"  # a neighbour on the last core, started on purpose
+
+    @property
+    def precision(self) -> Precision:
+        """Weights, cache and arithmetic are all in the one number format."""
+        return Precision.of(self.dtype)
 
     @property
     def extras(self) -> str:

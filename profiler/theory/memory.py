@@ -8,6 +8,7 @@ soft-max, in float32); the last position's logits are held in float32; the inter
 
 from dataclasses import dataclass
 
+from profiler.spec.formats import Precision
 from profiler.spec.machine import Hardware
 from profiler.spec.run import BYTES, RunSpec
 from profiler.spec.units import words
@@ -32,9 +33,9 @@ class Memory:
         return self.weights + self.kv + self.activations + self.runtime
 
 
-def kv_per_token(model, dtype: str) -> int:
+def kv_per_token(model, precision: Precision) -> float:
     """Bytes that one token of one sequence leaves in the KV cache, while no sliding window is full."""
-    return 2 * model.layers * model.kv_heads * model.head_dim * BYTES[dtype]
+    return 2 * model.layers * model.kv_heads * model.head_dim * precision.width("kv")
 
 
 def predict_memory(spec: RunSpec) -> Memory:
@@ -47,7 +48,7 @@ def predict_memory(spec: RunSpec) -> Memory:
     scores = 8 * work.batch * model.heads * work.prompt_tokens**2 if spec.setup.attention == "eager" else 0
     logits = 4 * work.batch * model.vocab
     device = CUDA_CONTEXT if spec.setup.device.startswith("cuda") else RUNTIME
-    return Memory(parameters(model) * width, kv_per_token(model, spec.setup.dtype) * work.batch * held, live + scores + logits, device)
+    return Memory(parameters(model) * width, kv_per_token(model, spec.setup.precision) * work.batch * held, live + scores + logits, device)
 
 
 def capacity(hardware: Hardware, device: str, available: float) -> float:

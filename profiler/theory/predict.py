@@ -38,5 +38,5 @@ def predict(spec: RunSpec, ceilings: Ceilings) -> dict[str, Bound]:
     """Bounds of prefill and decode of a generate run."""
     work = spec.generate
     assert spec.model
-    costs = step_cost(spec.model, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.dtype)
+    costs = step_cost(spec.model, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.precision)
     return {phase: bound(cost, ceilings) for phase, cost in costs.items()}

@@ -3,6 +3,7 @@ import pytest
 from profiler.analysis.arithmetic import attention_share, overtaking, prompt_flops, token_flops
 from profiler.analysis.planner import frontier, largest, largest_batch, longest_context, purposes, with_context
 from profiler.catalog.models import rows
+from profiler.spec.formats import Precision
 from profiler.spec.run import Generate, RunSpec
 from profiler.theory.cost import total
 from profiler.theory.memory import predict_memory
@@ -65,7 +66,7 @@ def test_a_context_is_prompt_and_answer():
 
 def test_the_operators_arithmetic_sums_to_the_step():
     """Nothing is lost in the words."""
-    assert sum(prompt_flops(SPEC.model, 100).values()) == total(prefill(SPEC.model, 1, 100, "float32")).flops
+    assert sum(prompt_flops(SPEC.model, 100).values()) == total(prefill(SPEC.model, 1, 100, Precision.of("float32"))).flops
     assert sum(token_flops(SPEC.model, 100).values()) < sum(prompt_flops(SPEC.model, 100).values())
 
 

@@ -6,9 +6,12 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from profiler.catalog import models
 from profiler.catalog.config import from_hf_config
+from profiler.spec.formats import Precision
 from profiler.theory.cost import Cost, total
 from profiler.theory.memory import kv_per_token
 from profiler.theory.step import decode, forward, prefill, step_cost, visible_pairs
+
+BF16 = Precision.of("bfloat16")
 
 
 def llama_3_8b():
@@ -26,8 +29,11 @@ def llama_3_8b():
 )
 def test_llama_3_8b_equals_the_published_counts(batch, prompt, prefill_tera, decode_giga, kv):
     """Reference counts of Llama-3-8B in bfloat16: causal prefill with last-token logits, one decode step, cache read."""
-    first, step = total(prefill(llama_3_8b(), batch, prompt, "bfloat16")), total(decode(llama_3_8b(), batch, prompt, "bfloat16"))
-    weights = sum(op.cost.weights for op in decode(llama_3_8b(), batch, prompt, "bfloat16") if op.linear)
+    first, step = (
+        total(prefill(llama_3_8b(), batch, prompt, BF16)),
+        total(decode(llama_3_8b(), batch, prompt, BF16)),
+    )
+    weights = sum(op.cost.weights for op in decode(llama_3_8b(), batch, prompt, BF16) if op.kind == "linear")
 
     assert first.flops / 1e12 == pytest.approx(prefill_tera, rel=1e-3)
     assert step.flops / 1e9 == pytest.approx(decode_giga, rel=1e-3)
@@ -51,7 +57,7 @@ def test_linear_flops_equal_torchs_own_count(name):
     spec = from_hf_config(
         {**row.config, **{k: 2 for k in ("num_hidden_layers", "n_layer") if k in row.config}}, name=name, reference=name, origin="random"
     )
-    ours = sum(op.cost.flops for op in forward(spec, 2, 32, 0, 2) if op.name != "attention")
+    ours = sum(op.cost.flops for op in forward(spec, 2, 32, 0, BF16) if op.name != "attention")
     square = 4 * 2 * spec.layers * spec.heads * spec.head_dim * 32 * 32  # torch counts the masked half, too
     rope = 2 * 2 * 32 * spec.head_dim / 2 if not spec.positions else 0  # positions × frequencies, as a product
 
@@ -71,9 +77,7 @@ def test_experts_are_touched_as_often_as_chance_says():
     mixtral = models.rows()["mixtral-8x7b"].spec()
     one = 3 * mixtral.hidden * mixtral.ffn * mixtral.layers * 2
 
-    read = [
-        next(op for op in decode(mixtral, batch, 100, "bfloat16") if op.name == "experts").cost.weights / one for batch in (1, 4, 16, 64)
-    ]
+    read = [next(op for op in decode(mixtral, batch, 100, BF16) if op.name == "experts").cost.weights / one for batch in (1, 4, 16, 64)]
 
     assert read == pytest.approx([2.0, 5.47, 7.92, 8.0], abs=0.01)
 
@@ -81,9 +85,9 @@ def test_experts_are_touched_as_often_as_chance_says():
 def test_formulas_take_arrays():
     """A sweep over batches is the same code as one batch."""
     batches = np.array([1, 2, 8])
-    swept = step_cost(llama_3_8b(), batches, 128, 32, "bfloat16")["decode"].bytes
+    swept = step_cost(llama_3_8b(), batches, 128, 32, BF16)["decode"].bytes
 
-    assert swept == pytest.approx([step_cost(llama_3_8b(), int(b), 128, 32, "bfloat16")["decode"].bytes for b in batches])
+    assert swept == pytest.approx([step_cost(llama_3_8b(), int(b), 128, 32, BF16)["decode"].bytes for b in batches])
 
 
 def test_cost_is_an_algebra():
@@ -96,4 +100,4 @@ def test_cost_is_an_algebra():
 
 def test_kv_bytes_per_token():
     """Llama-3.1-8B in bfloat16: 2 × 32 layers × 8 heads × 128 × 2 bytes."""
-    assert kv_per_token(llama_3_8b(), "bfloat16") == 131_072
+    assert kv_per_token(llama_3_8b(), BF16) == 131_072

@@ -10,6 +10,7 @@ import torch
 from profiler.catalog.config import from_hf_config
 from profiler.catalog.models import rows
 from profiler.catalog.resolve import resolve
+from profiler.spec.formats import Precision
 from profiler.spec.run import Generate, Setup
 from profiler.theory.memory import kv_per_token
 from profiler.worker import hog, shapes
@@ -51,7 +52,7 @@ def test_every_family_decodes_with_its_cache(name):
         seconds = decoding.timed_steps(3)
 
     assert len(seconds) == 3
-    assert decoding.cache_bytes == kv_per_token(spec, "float32") * 2 * 8
+    assert decoding.cache_bytes == kv_per_token(spec, Precision.of("float32")) * 2 * 8
 
 
 def test_decoding_equals_transformers_generate(tiny_folder):

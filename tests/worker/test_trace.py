@@ -7,6 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from profiler.catalog.config import from_hf_config
 from profiler.catalog.models import rows
+from profiler.spec.formats import Precision
 from profiler.spec.run import Generate, Setup
 from profiler.theory import step
 from profiler.theory.cost import total
@@ -18,6 +19,8 @@ from profiler.worker.prompt import prompt_ids
 from profiler.worker.trace import Timed, digest, matched, table, trace, unsupported
 
 PROMPT = 32
+
+FLOAT32 = Precision.of("float32")
 
 
 def decoding(name: str, *, batch=1, attention="auto", dtype="float32", **changes):
@@ -43,7 +46,7 @@ def smollm():
 def test_flops_and_weights_equal_the_closed_form(smollm, phase):
     """All FLOPs, attention included, within 0.1 %; bytes of weights exactly, part by part."""
     traces, spec = smollm
-    closed = step.prefill(spec, 1, PROMPT, "float32") if phase == "prefill" else step.decode(spec, 1, traces["decode"].context, "float32")
+    closed = step.prefill(spec, 1, PROMPT, FLOAT32) if phase == "prefill" else step.decode(spec, 1, traces["decode"].context, FLOAT32)
     traced = traces[phase].rows
 
     assert sum(row.flops for row in traced) == pytest.approx(total(closed).flops, rel=1e-3)
@@ -54,7 +57,7 @@ def test_flops_and_weights_equal_the_closed_form(smollm, phase):
 def test_the_cache_is_read_as_the_closed_form_says(smollm):
     """Attention of a decode step reads keys and values of all tokens once: exactly the closed form's bytes."""
     traces, spec = smollm
-    wanted = by_part(step.decode(spec, 1, traces["decode"].context, "float32"))["attention"].kv
+    wanted = by_part(step.decode(spec, 1, traces["decode"].context, FLOAT32))["attention"].kv
 
     assert sum(row.kv for row in traces["decode"].rows if row.group == "attention") == wanted
 
@@ -64,7 +67,7 @@ def test_what_a_decode_step_moves_is_within_a_percent_of_the_closed_form(smollm)
     traces, spec = smollm
     moved = sum(row.weights + row.kv + row.activations for row in traces["decode"].rows if row.group != "cache")
 
-    assert moved == pytest.approx(total(step.decode(spec, 1, traces["decode"].context, "float32")).bytes, rel=0.01)
+    assert moved == pytest.approx(total(step.decode(spec, 1, traces["decode"].context, FLOAT32)).bytes, rel=0.01)
     assert sum(row.kv for row in traces["decode"].rows if row.group == "cache") > 0
 
 
@@ -111,7 +114,7 @@ def test_experts_are_counted_and_only_the_chosen_ones_are_read():
     with torch.inference_mode():
         ready.prefill()
         calls = count(ready.model, lambda: ready.cache, ready.step)
-    closed = by_part(step.decode(spec, 1, PROMPT, "float32"))
+    closed = by_part(step.decode(spec, 1, PROMPT, FLOAT32))
     experts = [call for call in calls if call.group == "experts"]
 
     assert sum(call.flops for call in experts) == pytest.approx(closed["experts"].flops, rel=0.01)
