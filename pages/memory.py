@@ -12,7 +12,8 @@ from profiler.figures.capacity import capacity_figure, frontier_figure
 from profiler.spec.formats import Precision
 from profiler.spec.run import RunSpec, Setup
 from profiler.spec.units import words
-from profiler.theory.memory import capacity, kv_per_token, predict_memory
+from profiler.theory.cache import kv_per_token
+from profiler.theory.memory import capacity, predict_memory
 
 VIEWS = {"bytes": "Time against bytes", "context": "Growth with context", "staircase": "Cache staircase", "capacity": "What fits"}
 WHY = {

@@ -18,7 +18,12 @@ NAMES = {
 
 def flops(ops: list[Op]) -> dict[str, float]:
     """FLOPs by operator, in plain words; those without arithmetic are absent."""
-    return {NAMES.get(op.name, op.name): float(op.cost.flops) for op in ops if op.cost.flops}
+    found: dict[str, float] = {}
+    for op in ops:
+        if op.cost.flops:
+            name = NAMES.get(op.name, op.name.replace("_", " "))
+            found[name] = found.get(name, 0.0) + float(op.cost.flops)
+    return found
 
 
 def prompt_flops(model: ModelSpec, tokens: int) -> dict[str, float]:
@@ -33,7 +38,7 @@ def token_flops(model: ModelSpec, context: int) -> dict[str, float]:
 
 def attention_share(counted: dict[str, float]) -> float:
     """Share of attention itself (scores and weighted sum), which alone grows with the square of the prompt."""
-    return counted[NAMES["attention"]] / sum(counted.values())
+    return counted.get(NAMES["attention"], 0.0) / sum(counted.values())
 
 
 def overtaking(model: ModelSpec) -> int | None:

@@ -11,7 +11,7 @@ from profiler.spec.formats import Precision
 from profiler.spec.machine import Ceilings
 from profiler.spec.model import ModelSpec
 from profiler.spec.units import number, words
-from profiler.theory.memory import kv_per_token
+from profiler.theory.cache import kv_per_token
 from profiler.theory.predict import bound
 from profiler.theory.step import step_cost
 

@@ -5,7 +5,7 @@ from profiler.analysis.findings import crossing
 from profiler.spec.machine import Ceilings
 from profiler.spec.run import RunSpec
 from profiler.spec.units import words
-from profiler.theory.memory import kv_per_token
+from profiler.theory.cache import kv_per_token
 from profiler.theory.predict import predict
 
 Roofs = dict[str, Ceilings]  # by number format

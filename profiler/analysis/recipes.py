@@ -101,7 +101,7 @@ def ladder(c: Conditions) -> Plan:
     kept: list[RunSpec] = []
     out: list[str] = []
     for dtype in c.dtypes:
-        dense = sorted((model for model in c.models if not model.moe), key=parameters)
+        dense = sorted((model for model in c.models if _plain(model)), key=parameters)
         specs = [_generate(c, model, dtype, prompt_tokens=SHORT, new_tokens=24) for model in dense]
         possible = _possible(c, specs, lambda spec: f"{spec.model.name} in {spec.setup.dtype}" if spec.model else "")
         apart: list[RunSpec] = []
@@ -111,6 +111,11 @@ def ladder(c: Conditions) -> Plan:
         kept += reversed(apart)
         out += possible.left_out[:1]  # the smallest that does not fit stands for all larger ones
     return Plan(tuple(kept), tuple(f"{told}; so would every larger model" for told in out))
+
+
+def _plain(model: ModelSpec) -> bool:
+    """A dense decoder with attention in every layer, which a run can measure: of one kind, so that only the size differs."""
+    return model.generates and model.buildable and not (model.moe or model.recurrent)
 
 
 def contexts(c: Conditions) -> Plan:

@@ -1,66 +1,35 @@
 """From a Hugging Face configuration (config.json) to a ModelSpec.
 
-The families differ in few facts; FAMILIES holds those that the configuration itself does not say. They were read off
-transformers' own modules, and a test compares the parameter count of every catalogue model with transformers'.
-A family that is not in the table is taken to be built like Llama, and the spec says so (`assumed`).
+A family that is not listed in `catalog.families` is taken to be built like Llama, and the spec says so (`assumed`).
 """
 
 from typing import Any
 
 from pydantic import ValidationError
 
+from profiler.catalog.blocks import decoder_blocks, encoder_blocks
+from profiler.catalog.facts import Facts
+from profiler.catalog.families import Family
+from profiler.catalog.stacks import two_stacks
+from profiler.catalog.variants import family_of
 from profiler.spec.frozen import sentence
 from profiler.spec.model import ModelSpec, Origin
 
-LLAMA: dict[str, Any] = {}
-FAMILIES: dict[str, dict[str, Any]] = {
-    "llama": LLAMA,
-    "mistral": LLAMA,
-    "phi3": LLAMA,
-    "qwen2": {"qkv_bias": True},
-    "qwen3": {"qk_norm": "head"},
-    "qwen3_moe": {"qk_norm": "head"},
-    "mixtral": LLAMA,
-    "olmoe": {"qk_norm": "full"},
-    "gemma": {"tied": True},
-    "gemma2": {"norms_per_layer": 4, "window_every": 2, "tied": True},
-    "gpt2": {"gated": False, "qkv_bias": True, "output_bias": True, "mlp_bias": True, "norm_bias": True, "tied": True},
-}
-
-# our field → the names that configurations use for it, the first one found wins
-NAMES: dict[str, tuple[str, ...]] = {
-    "layers": ("num_hidden_layers", "n_layer"),
-    "hidden": ("hidden_size", "n_embd"),
-    "heads": ("num_attention_heads", "n_head"),
-    "kv_heads": ("num_key_value_heads",),
-    "head_dim": ("head_dim",),
-    "ffn": ("moe_intermediate_size", "intermediate_size", "n_inner"),
-    "vocab": ("vocab_size",),
-    "context": ("max_position_embeddings", "n_positions"),
-    "experts": ("num_local_experts", "num_experts"),
-    "experts_per_token": ("num_experts_per_tok",),
-    "window": ("sliding_window",),
-    "tied": ("tie_word_embeddings",),
-    "mlp_bias": ("mlp_bias",),
-}
-REQUIRED = ("layers", "hidden", "heads", "vocab", "context")
-LIMIT = 10**14  # parameters: beyond any model there is, so surely a mistake
+# a wrapper that holds a language model among others → the family of what it holds, where that is not said
+TEXT = {"llama4": "llama4_text", "gemma3": "gemma3_text", "mistral3": "mistral", "llava": "llama"}
+# a part that is built as a family of its own
+SAME = {"qwen2_vl_text": "qwen2", "qwen2_5_vl_text": "qwen2", "qwen3_vl_text": "qwen3", "qwen3_vl_moe_text": "qwen3_moe"}
 
 
 def from_hf_config(config: dict[str, Any], *, name: str, reference: str, origin: Origin, location: str = "") -> ModelSpec:
     """The ModelSpec of a configuration. Raises ValueError naming the field that is missing or absurd."""
-    family = config.get("model_type")
-    if not isinstance(family, str):
+    told = language_part(config)
+    if not isinstance(told.get("model_type"), str):
         raise ValueError(f"{name}: the configuration has no model_type, so it does not describe a transformers model.")
-    if config.get("is_encoder_decoder"):
-        raise ValueError(f"{name}: an encoder-decoder ({family}); only decoder-only language models can be measured so far.")
-    found = {field: _first(config, names) for field, names in NAMES.items()}
-    missing = [NAMES[field][0] for field in REQUIRED if found[field] is None]
-    if missing:
-        raise ValueError(f"{name}: the configuration lacks {', '.join(missing)}.")
-    fields = {key: value for key, value in found.items() if value is not None}
-    fields |= FAMILIES.get(family, LLAMA)
-    _complete(fields, config, family)
+    family, known = family_of(told)
+    if told.get("is_encoder_decoder") and family.shape != "encoder-decoder":
+        raise ValueError(f"{name}: is_encoder_decoder is set, but {told['model_type']} is no encoder-decoder that is known here.")
+    facts = Facts(told, family.fixed, family.defaults)
     try:
         return ModelSpec(
             reference=reference,
@@ -68,31 +37,54 @@ def from_hf_config(config: dict[str, Any], *, name: str, reference: str, origin:
             origin=origin,
             location=location,
             config=config,
-            family=family,
-            assumed=family not in FAMILIES,
-            **fields,
+            family=told["model_type"],
+            assumed=not known,
+            buildable=family.buildable,
+            **_stacks(facts, family),
+            **_ends(facts, family),
         )
     except ValidationError as error:
         raise ValueError(f"{name}: the configuration is not plausible: {sentence(error)}") from None
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"{name}: the configuration holds a value of a wrong kind ({error}).") from None
 
 
-def _first(config: dict[str, Any], names: tuple[str, ...]) -> Any:
-    return next((config[name] for name in names if config.get(name) is not None), None)
+def language_part(config: dict[str, Any]) -> dict[str, Any]:
+    """The part of a configuration that describes the language model: itself, or what it holds as text_config."""
+    held = config.get("text_config")
+    if not isinstance(held, dict):
+        return config
+    family = held.get("model_type") or TEXT.get(config.get("model_type", ""), config.get("model_type"))
+    shared = {key: config[key] for key in ("tie_word_embeddings", "vocab_size") if config.get(key) is not None}
+    return shared | held | {"model_type": SAME.get(family, family)}
 
 
-def _complete(fields: dict[str, Any], config: dict[str, Any], family: str) -> None:
-    """Fill what configurations leave to their family's defaults."""
-    for field in REQUIRED:
-        if not isinstance(fields[field], int) or fields[field] < 1:
-            raise ValueError(f"the configuration says {NAMES[field][0]} = {fields[field]!r}; a positive whole number is needed.")
-    fields.setdefault("kv_heads", fields["heads"])
-    fields.setdefault("head_dim", fields["hidden"] // fields["heads"])
-    fields.setdefault("ffn", 4 * fields["hidden"])
-    if config.get("attention_bias"):
-        fields |= {"qkv_bias": True, "output_bias": family != "qwen2"}
-    if family == "gpt2":
-        fields["positions"] = fields["context"]
-    if family.startswith("qwen2") and not config.get("use_sliding_window"):
-        fields.pop("window", None)  # these configurations name a window that is switched off
-    if isinstance(fields["kv_heads"], int) and fields["kv_heads"] > 0 and fields["heads"] % fields["kv_heads"]:
-        raise ValueError(f"num_attention_heads = {fields['heads']} cannot be shared by num_key_value_heads = {fields['kv_heads']}.")
+def _stacks(f: Facts, family: Family) -> dict[str, Any]:
+    """The blocks of one stack, or of two."""
+    if family.shape == "encoder-decoder":
+        return two_stacks(f, family)
+    return {"blocks": decoder_blocks(f, family) if family.shape == "decoder" else encoder_blocks(f, family)}
+
+
+def _ends(f: Facts, family: Family) -> dict[str, Any]:
+    """What is before the first block, and after the last."""
+    hidden, context = f.count("hidden"), f.count("context")
+    narrow = f.counted("word_embed_proj_dim")
+    tables = 2 if family.shape == "encoder-decoder" else 1
+    return {
+        "hidden": hidden,
+        "vocab": f.count("vocab"),
+        "context": context,
+        "norm_vectors": family.norm_vectors,
+        "final_norms": family.final_norms,
+        "embedding_width": narrow if narrow != hidden else 0,
+        "embedding_norms": family.embedding_norms,
+        "positions": tables * (context + family.positions) if family.positions is not None else 0,
+        "token_types": f.counted("type_vocab_size") if family.shape == "encoder" else 0,
+        "tied": f.says("tied", family.tied),
+        "head": family.shape != "encoder",
+        "head_bias": f.flag(family.head_bias),
+        "pooler": family.pooler,
+    }

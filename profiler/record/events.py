@@ -12,7 +12,7 @@ from profiler.spec.frozen import Frozen
 from profiler.spec.machine import Ceilings, Hardware
 from profiler.spec.run import RunSpec
 
-VERSION = 2
+VERSION = 3
 Phase = Literal["fetch", "load", "ceilings", "compile", "warm-up", "trace", "settle", "prefill", "decode", "rest"]
 
 

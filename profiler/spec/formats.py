@@ -236,9 +236,14 @@ class Precision(Frozen):
         """The number format of the products with weights: of the format itself, or the set-up's."""
         return FORMATS[self.weights].arithmetic or self.compute
 
+    @property
+    def widths(self) -> dict[str, float]:
+        """Bytes of one element, by what it is of."""
+        return _widths(self.weights, self.kv, self.compute)
+
     def width(self, of: Of) -> float:
         """Bytes of one element."""
-        return _widths(self.weights, self.kv, self.compute)[of]
+        return self.widths[of]
 
 
 @cache

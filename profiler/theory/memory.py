@@ -8,10 +8,11 @@ soft-max, in float32); the last position's logits are held in float32; the inter
 
 from dataclasses import dataclass
 
-from profiler.spec.formats import Precision
 from profiler.spec.machine import Hardware
+from profiler.spec.model import ModelSpec
 from profiler.spec.run import BYTES, RunSpec
 from profiler.spec.units import words
+from profiler.theory.cache import kv_bytes
 from profiler.theory.step import parameters
 
 RUNTIME = 600_000_000
@@ -33,22 +34,16 @@ class Memory:
         return self.weights + self.kv + self.activations + self.runtime
 
 
-def kv_per_token(model, precision: Precision) -> float:
-    """Bytes that one token of one sequence leaves in the KV cache, while no sliding window is full."""
-    return 2 * model.layers * model.kv_heads * model.head_dim * precision.width("kv")
-
-
 def predict_memory(spec: RunSpec) -> Memory:
     """Bytes that a generate run will hold at its peak."""
     model, work, width = spec.model, spec.generate, BYTES[spec.setup.dtype]
     assert model
     rows, length = work.batch * work.prompt_tokens, work.prompt_tokens + work.new_tokens
-    held = length if not model.window else length - max(length - model.window, 0) / model.window_every
     live = rows * width * (6 * model.hidden + (2 if model.gated else 1) * model.ffn * max(model.experts_per_token, 1))
     scores = 8 * work.batch * model.heads * work.prompt_tokens**2 if spec.setup.attention == "eager" else 0
     logits = 4 * work.batch * model.vocab
     device = CUDA_CONTEXT if spec.setup.device.startswith("cuda") else RUNTIME
-    return Memory(parameters(model) * width, kv_per_token(model, spec.setup.precision) * work.batch * held, live + scores + logits, device)
+    return Memory(parameters(model) * width, work.batch * kv_bytes(model, length, spec.setup.precision), live + scores + logits, device)
 
 
 def capacity(hardware: Hardware, device: str, available: float) -> float:
@@ -75,6 +70,7 @@ def check(spec: RunSpec, hardware: Hardware, available: float) -> None:
         )
     if model is None:
         return
+    _check_kind(model)
     work = spec.generate
     length = work.prompt_tokens + work.new_tokens
     if length > model.context:
@@ -89,6 +85,15 @@ def check(spec: RunSpec, hardware: Hardware, available: float) -> None:
             f"{words(need.activations, 'B')} activations), but {words(room, 'B')} are free on {setup.device}; "
             f"choose {_remedy(spec, need, room)}."
         )
+
+
+def _check_kind(model: ModelSpec) -> None:
+    """Refuse what can be predicted, but not run here."""
+    if not model.buildable:
+        raise ValueError(f"{model.name} can be predicted, but not measured: transformers has no class for {model.family} models.")
+    if not model.generates:
+        kind = "an encoder-decoder" if model.encoder else "an encoder"
+        raise ValueError(f"{model.name} is {kind}; it can be predicted, but a measured run generates with a decoder alone.")
 
 
 def fits(spec: RunSpec, hardware: Hardware, available: float) -> bool:

@@ -4,8 +4,8 @@ from profiler.spec.formats import FORMATS, Precision, format_named
 from profiler.spec.run import Setup
 
 PUBLISHED = """EXL2 2.5bpw|EXL2 3.0bpw|EXL2 4.0bpw|EXL2 5.0bpw|F16|FP16|GPTQ g128|GPTQ g128 act-order|INT4-MIXED|INT8-CW|MXFP4|Q4_0|Q4_K_M
-Q8_0|W4A16|autoquant-int4hqq|awq-hqq-int4|awq-uint4|bf16|float8dq per-row|float8dq per-tensor|float8wo|fp16|fp16 weights, bf16 matmul|fp4|fp6
-fp8|fp8 (KV fp8)|int4|int4 (MLC q4f16)|int4 g32|int4/fp16 (AWQ W4A16 likely)|int4wo-64|int4wo-64-sparse-marlin (2:4)|int8
+Q8_0|W4A16|autoquant-int4hqq|awq-hqq-int4|awq-uint4|bf16|float8dq per-row|float8dq per-tensor|float8wo|fp16|fp16 weights, bf16 matmul|fp4
+fp6|fp8|fp8 (KV fp8)|int4|int4 (MLC q4f16)|int4 g32|int4/fp16 (AWQ W4A16 likely)|int4wo-64|int4wo-64-sparse-marlin (2:4)|int8
 int8 weight-only|int8-decomp|int8dq|int8dq (W8A8 dynamic)|int8dq-int3 g256 (ARM CPU)|int8dq-int4 g256 (ARM CPU)|int8wo|nf4|nf4-dq
 nvfp4|q4|q4 g32|q5|q5 g32|q6|q8|uintx-2-8-hqq|uintx-4-64-hqq|w4a16|w4a8 marlin-qqq|w4a8-g128 marlin-qqq"""
 

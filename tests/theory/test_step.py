@@ -7,9 +7,10 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from profiler.catalog import models
 from profiler.catalog.config import from_hf_config
 from profiler.spec.formats import Precision
+from profiler.theory.attention import visible_pairs
+from profiler.theory.cache import kv_per_token
 from profiler.theory.cost import Cost, total
-from profiler.theory.memory import kv_per_token
-from profiler.theory.step import decode, forward, prefill, step_cost, visible_pairs
+from profiler.theory.step import decode, forward, prefill, step_cost
 
 BF16 = Precision.of("bfloat16")
 

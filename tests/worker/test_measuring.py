@@ -12,7 +12,7 @@ from profiler.catalog.models import rows
 from profiler.catalog.resolve import resolve
 from profiler.spec.formats import Precision
 from profiler.spec.run import Generate, Setup
-from profiler.theory.memory import kv_per_token
+from profiler.theory.cache import kv_per_token
 from profiler.worker import hog, shapes
 from profiler.worker.decoding import Decoding
 from profiler.worker.device import Marks, memory_marks, reset_peaks
