@@ -7,7 +7,7 @@ import streamlit as st
 from pages._backend import ago
 from profiler.analysis.roofs import matmul_finding, scaling_finding, sheet_rows, speedups, staircase_finding, summary
 from profiler.analysis.table import ceilings_rows, point_rows
-from profiler.catalog.datasheets import name_of, sheet
+from profiler.catalog.devices import name_of, sheet
 from profiler.figures.machine import DONE, kernel_figure, products_figure, roofs_figure, scaling_figure
 from profiler.record.run import Run
 from profiler.spec.machine import Ceilings

@@ -6,28 +6,30 @@ from dataclasses import dataclass
 from profiler.spec.device import Device
 
 VENDORS = {"nvidia", "amd", "intel", "apple", "google", "aws", "qualcomm"}
-KINDS = {"gpu": "gpu", "igpu": "gpu", "dgpu": "gpu", "npu": "npu", "cpu": "cpu"}
-NOISE = set(
-    "geforce tesla instinct radeon tm r the a with accelerator card graphics processor edition founders fe oem desktop superchip soc "
-    "hbm hbm2 hbm2e hbm3 hbm3e gddr5 gddr5x gddr6 gddr6x gddr7 lpddr4x lpddr5 lpddr5x ddr4 ddr5 vram ram memory unified generation series "
-    "cloud data center datacenter amazon hgx dgx oam nps1 spx chip single".split()
+KINDS = {"gpu": "gpu", "igpu": "gpu", "dgpu": "gpu", "npu": "npu", "cpu": "cpu", "processor": "cpu"}
+NOISE = re.compile(  # words that tell nothing of the part
+    r"geforce|tesla|instinct|radeon|tm|r|the|a|with|w|accelerator|card|graphics|edition|founders|fe|oem|desktop|superchip|soc|chip|"
+    r"hbm\d?e?|gddr\dx?|lpddr\dx?|ddr\d|vram|ram|memory|unified|generation|series|cloud|data|center|datacenter|amazon|hgx|dgx|oam|"
+    r"nps1|spx|single"
 )
 REWRITTEN = [  # in this order: pattern, replacement
     (r"\((?:r|tm)\)|[®™]", " "),
-    (r"pci-?e(?:xpress)?(?: ?\d(?:\.0)?\b)?", " pcie "),
+    (r"pci-?e(?:xpress)?(?: ?(?:gen ?)?\d(?:\.0)?\b)?", " pcie "),
     (r"sxm\d?", " sxm "),
     (r"max-q", "maxq"),
     (r"\b(?:mobile|notebook)\b", "laptop"),
     (r"@? ?\d+(?:\.\d+)? ?ghz", " "),
     (r"\d+[ -]core cpu\b(?=.*core gpu)", " "),
-    (r"\b(\d+)(?:[ -]?cores?|c)\b(?: (?=gpu|cpu))?", r" \1core "),
+    (r"(core gpu\W+)\d+[ -]core cpu\b", r"\1"),
+    (r"\b(\d{1,3})(?:[ -]?cores?|c)\b(?: (?=gpu|cpu))?", r" \1core "),
     (r"(\d+(?:\.\d+)?)[ -]?(tb|gb)/s", r" \1\2ps "),
-    (r"(\d+)[ -]?(?:gib|gb|g)\b", r" \1gb "),
+    (r"\b(\d+)[ -]?(?:gib|gb|g)\b", r" \1gb "),
     (r"\b(rtx|gtx|rx)(\d)", r"\1 \2"),
     (r"\b(m\d)(pro|max|ultra)", r"\1 \2"),
     (r"\b(\d{3,4})(ti|super|xtx|xt|gre|d)", r"\1 \2 "),
     (r"\bti(super)\b", r"ti \1"),
-    (r"\b(?:\d+x|x\d+)(?= |$)", " "),  # how many there are is not part of the name
+    (r"\b(v\d[ep]?)-\d+\b", r"\1"),  # how many there are is not part of the name: a slice of TPUs, 8x, x4
+    (r"\b(?:\d{1,2}x|x\d{1,2})(?= )", " "),
 ]
 RULES = [(re.compile(pattern), replacement) for pattern, replacement in REWRITTEN]
 FIGURE = re.compile(r"(\d+(?:\.\d+)?)(gb|w|core|tbps|gbps)")
@@ -93,5 +95,5 @@ def _name(words: list[str]) -> Name:
     figures = frozenset(word for word in words if FIGURE.fullmatch(word))
     kinds = [KINDS[word] for word in words if word in KINDS]
     vendors = [word for word in words if word in VENDORS]
-    told = frozenset(words) - figures - NOISE - VENDORS - set(KINDS)
+    told = frozenset(word for word in words if not NOISE.fullmatch(word)) - figures - VENDORS - set(KINDS)
     return Name(told, figures, kinds[0] if kinds else None, vendors[0] if vendors else None)

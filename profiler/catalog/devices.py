@@ -6,6 +6,7 @@ units; a row's `link` names a row of links.toml.
 
 import tomllib
 from collections import defaultdict
+from dataclasses import replace
 from difflib import SequenceMatcher
 from functools import cache, lru_cache
 from pathlib import Path
@@ -28,7 +29,7 @@ def links() -> dict[str, Link]:
 
 @cache
 def rows() -> dict[str, Device]:
-    """All devices, by id, those with the most memory traffic of a vendor first where a name could mean several."""
+    """All devices, by id."""
     files = sorted(file.stem for file in FOLDER.glob("*.toml") if file.stem != "links")
     return {device.id: device for file in files for device in _devices(file)}
 
@@ -36,7 +37,7 @@ def rows() -> dict[str, Device]:
 @lru_cache(1024)
 def find(text: str) -> Device | None:
     """The device of that name; None where no row has just these words, or where a figure in the name contradicts the row."""
-    for wanted in readings(text):
+    for wanted in filter(lambda name: name.words, readings(text)):
         fitting = [(known, device) for known, device in _index().get(wanted.words, []) if agrees(wanted, known, device)]
         if fitting:
             return min(fitting, key=lambda pair: (pair[0].figures != wanted.figures, pair[0].kind != wanted.kind))[1]
@@ -56,7 +57,13 @@ def nearest(text: str, count: int = 3) -> list[str]:
     for words, pairs in _index().items():
         for _, device in pairs:
             best[device.id] = max(best[device.id], likeness(words))
-    return [id for id in sorted(best, key=lambda id: -best[id]) if best[id] > 0.7][:count]
+    return [known for known in sorted(best, key=best.__getitem__, reverse=True) if best[known] > 0.7][:count]
+
+
+def names(device: Device) -> list[Name]:
+    """All that a device is known under. A processor's name means itself only where no graphics unit in it goes by the same."""
+    known = dict.fromkeys(parse(text) for text in (device.id, device.title, *device.names, *device.aliases))
+    return [replace(name, kind="cpu") for name in known] if device.kind == "cpu" else list(known)
 
 
 def sheet(name: str) -> Device | None:
@@ -73,7 +80,7 @@ def name_of(machine: Hardware, device: str) -> str:
 def _index() -> dict[frozenset[str], list[tuple[Name, Device]]]:
     found: dict[frozenset[str], list[tuple[Name, Device]]] = defaultdict(list)
     for device in rows().values():
-        for name in dict.fromkeys(parse(text) for text in (device.id, device.title, *device.names, *device.aliases)):
+        for name in names(device):
             found[name.words].append((name, device))
     return dict(found)
 

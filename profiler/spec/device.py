@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from profiler.spec.frozen import Frozen
 
 Kind = Literal["gpu", "tpu", "npu", "cpu"]
@@ -24,11 +26,6 @@ Family = Literal[
     "cpu-client",
 ]
 Topology = Literal["switch", "torus", "ring", "host"]
-
-# widest first: a device is never slower in a narrower format of the same kind
-FLOATS = ("float32", "tf32", "bfloat16", "float8", "float4")
-INTEGERS = ("int8", "int4")
-FORMATS = (*FLOATS[:2], "float16", "float16_accumulate16", *FLOATS[2:], *INTEGERS)
 
 
 class Link(Frozen):
@@ -53,9 +50,10 @@ class Device(Frozen):
     generation: str  # "ampere", "hopper", "rdna3", "m2"
     memory: float  # bytes: what the driver reports, else the chips' whole GiB; main memory of a typical machine where it is shared
     bandwidth: float  # bytes/s, theoretical: bus width times data rate
-    peak: dict[str, float] = {}  # FLOP/s, or OP/s of integers; dense. "float32" is the plain vector rate,
-    # "float16_accumulate16" GeForce's matrix rate with float16 sums; all others are the matrix units' (or, without such units,
-    # the vector units') rates with float32 or int32 sums. A format without a unit of its own is absent.
+    # FLOP/s, or OP/s of integers, dense. "float32" is the plain vector rate, "float16_accumulate16" GeForce's matrix rate with float16
+    # sums; all others are the matrix units' with float32 or int32 sums, or the vector units' where there are no others. A format
+    # without a unit of its own is absent.
+    peak: dict[str, float] = Field(default_factory=dict)
     link: Link | None = None
     network: float | None = None  # bytes/s one way per device out of the domain, in the usual cluster
     power: float | None = None  # W, the board's or the chip's limit
