@@ -1,5 +1,7 @@
 """The rules that find what no data sheet can truly say: all rows pass, and each rule fails on the mistake it is for."""
 
+import re
+
 import pytest
 
 from profiler.catalog.device_rules import BOTH_WAYS, RATIO, faults
@@ -53,3 +55,33 @@ def test_a_mistake_is_said(device, change, said):
     wrong = right.model_copy(update=change(right))
 
     assert any(said in fault for fault in faults(wrong)), faults(wrong)
+
+
+CHANNELS = re.compile(r"(\d+|two) channels (?:DDR\d|MRDIMM)-(\d+)")
+BUS = re.compile(r"(\d+)-bit LPDDR\dX?-(\d+)")
+CORES = re.compile(r"(?P<count>\d+) cores x (?P<each>[\d,]+) FLOP of (?P<name>\w+)[^;]* x (?P<clock>[\d.]+) GHz")
+UNITS = re.compile(r"(?P<count>\d+) (?:Xe cores|CU|EU) x (?P<clock>[\d.]+) GHz x (?P<each>[\d,]+) FLOP of (?P<name>\w+)")
+SMS = re.compile(r"(\d+) SM x ([\d.]+) GHz")
+LANES = {"volta": 64, "turing": 64}  # per SM; 128 in all others whose rates are derived
+
+
+def derived(device):
+    """(what, said, as its derivation gives it) of each figure whose derivation the row spells out."""
+    told = f"{device.source}; {device.note}"
+    if found := CHANNELS.search(told):
+        yield "bandwidth", device.bandwidth, int(found[1].replace("two", "2")) * int(found[2]) * 8e6
+    elif found := BUS.search(told):
+        yield "bandwidth", device.bandwidth, int(found[1]) / 8 * int(found[2]) * 1e6
+    if found := SMS.search(told):
+        yield "float32", device.peak["float32"], int(found[1]) * LANES.get(device.generation, 128) * 2 * float(found[2]) * 1e9
+    if found := CORES.search(told) or UNITS.search(told):
+        each = float(found["each"].replace(",", ""))
+        yield found["name"], device.peak[found["name"]], int(found["count"]) * each * float(found["clock"]) * 1e9
+
+
+def test_a_derived_figure_is_what_its_derivation_gives():
+    """Channels times rate, units times clock times FLOP: within rounding."""
+    checked = [(device.id, *figure) for device in rows().values() for figure in derived(device)]
+
+    assert len(checked) > 200
+    assert [figure for figure in checked if abs(figure[2] / figure[3] - 1) > 0.01] == []
