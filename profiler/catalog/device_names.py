@@ -10,7 +10,7 @@ KINDS = {"gpu": "gpu", "igpu": "gpu", "dgpu": "gpu", "npu": "npu", "cpu": "cpu",
 NOISE = re.compile(  # words that tell nothing of the part
     r"geforce|tesla|instinct|radeon|tm|r|the|a|with|w|accelerator|card|graphics|edition|founders|fe|oem|desktop|superchip|soc|chip|"
     r"hbm\d?e?|gddr\dx?|lpddr\dx?|ddr\d|vram|ram|memory|unified|generation|series|cloud|data|center|datacenter|amazon|hgx|dgx|oam|"
-    r"nps1|spx|single"
+    r"nps1|spx|single|[12]s"
 )
 REWRITTEN = [  # in this order: pattern, replacement
     (r"\((?:r|tm)\)|[®™]", " "),
@@ -24,11 +24,16 @@ REWRITTEN = [  # in this order: pattern, replacement
     (r"\b(\d{1,3})(?:[ -]?cores?|c)\b(?: (?=gpu|cpu))?", r" \1core "),
     (r"(\d+(?:\.\d+)?)[ -]?(tb|gb)/s", r" \1\2ps "),
     (r"\b(\d+)[ -]?(?:gib|gb|g)\b", r" \1gb "),
+    (r"(?<=\d),(?=\d{3})", ""),
+    (r"\b(\d+) w\b", r"\1w"),
     (r"\b(rtx|gtx|rx)(\d)", r"\1 \2"),
     (r"\b(m\d)(pro|max|ultra)", r"\1 \2"),
     (r"\b(\d{3,4})(ti|super|xtx|xt|gre|d)", r"\1 \2 "),
     (r"\bti(super)\b", r"ti \1"),
-    (r"\b(v\d[ep]?)-\d+\b", r"\1"),  # how many there are is not part of the name: a slice of TPUs, 8x, x4
+    (r"\bmac(?:book)? (?:pro|air|studio|mini)\b|\bimac\b", " "),
+    # how many there are is not part of the name: a slice of TPUs, 8x, x4
+    (r"\b(v\d(?:[ep]|litepod)?)-\d+\b", r"\1"),
+    (r"^ *\d{1,3} ?[x×*] ?(?=[a-z])|(?<=\d)[x×*]\d{1,3} *$", " "),
     (r"\b(?:\d{1,2}x|x\d{1,2})(?= )", " "),
 ]
 RULES = [(re.compile(pattern), replacement) for pattern, replacement in REWRITTEN]
