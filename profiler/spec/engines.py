@@ -1,0 +1,61 @@
+"""The engine registry: one row per piece of software that runs language models, and how it goes about it.
+
+`style` decides what an engine that nobody measured is taken to be like:
+host: every operator is started from Python; graph: operators are fused or captured, and started together;
+runtime: a program of its own in C++ or CUDA. `serving` engines mix requests of different ages in one batch.
+"""
+
+import re
+from typing import Literal, NamedTuple
+
+Style = Literal["host", "graph", "runtime"]
+
+
+class Engine(NamedTuple):
+    """How one engine is called, and how it runs a step."""
+
+    title: str
+    style: Style
+    pattern: str  # regular expression over a text that names the software, small letters
+    serving: bool = False
+    split: Literal["tensor", "layers"] = "tensor"  # how it uses several devices when nobody says
+    quantized_products: bool = False  # multiplies packed weights with integers made of the activations, instead of widening them
+    flash: bool = True  # attention without writing out all scores
+    chunk: int = 8192  # most tokens of prompts that one pass takes
+
+
+ENGINES = {
+    "llama.cpp": Engine(
+        "llama.cpp", "runtime", r"llama[.-]?cpp|llama-bench|ggml|ollama|lm ?studio|koboldcpp", False, "layers", True, False
+    ),
+    "exllama": Engine("ExLlama", "runtime", r"exllama|tabbyapi", split="layers"),
+    "tensorrt-llm": Engine("TensorRT-LLM", "runtime", r"tensorrt|trt-?llm|\bnim\b", True),
+    "vllm": Engine("vLLM", "graph", r"\bvllm", True),
+    "sglang": Engine("SGLang", "graph", r"sglang|deepep|deepseek profile", True),
+    "lmdeploy": Engine("LMDeploy (TurboMind)", "runtime", r"lmdeploy|turbomind", True),
+    "tgi": Engine("Text Generation Inference", "graph", r"\btgi\b|text.generation.inference", True),
+    "deepspeed": Engine("DeepSpeed", "runtime", r"deepspeed|fastgen", True),
+    "mlc": Engine("MLC", "runtime", r"\bmlc\b|web-?llm"),
+    "mlx": Engine("MLX", "runtime", r"\bmlx\b"),
+    "openvino": Engine("OpenVINO", "runtime", r"openvino"),
+    "onnxruntime": Engine("ONNX Runtime", "runtime", r"onnx|\bort\b|directml|olive|ryzen ?ai|lemonade"),
+    "qualcomm": Engine("Qualcomm AI Engine", "runtime", r"qualcomm|\bqnn\b|genie|ai hub"),
+    "ctranslate2": Engine("CTranslate2", "runtime", r"ctranslate"),
+    "neuron": Engine("Neuron", "graph", r"neuron"),
+    "jax": Engine("JAX / XLA", "graph", r"\bjax\b|jetstream|maxengine|maxtext|\bxla\b|\btpu", True),
+    "gaudi": Engine("Optimum Habana", "graph", r"habana|gaudi|synapse", True),
+    "ipex": Engine("Intel Extension for PyTorch", "graph", r"\bipex|intel.extension"),
+    "compiled": Engine("torch.compile", "graph", r"gpt-fast|torchao|torch\.?compile|inductor|thunder|executorch|torchchat"),
+    "eager": Engine("transformers, eager", "host", r"eager|transformers|hugging|litgpt|lit-gpt|accelerate|bitsandbytes|pytorch|torch"),
+}
+
+
+def engine_named(software: str) -> str:
+    """The id of the engine that a text names: the first row whose pattern it holds; ValueError where there is none."""
+    text = software.lower()
+    if text in ENGINES:
+        return text
+    found = next((id for id, row in ENGINES.items() if re.search(row.pattern, text)), None)
+    if found is None:
+        raise ValueError(f"No engine is known that {software!r} could mean; known are {', '.join(ENGINES)}.")
+    return found
