@@ -131,7 +131,7 @@ def _recurrent(f: Facts, family: Family) -> Mixer:
             value_dim=f.count("linear_value_head_dim"),
             kernel=f.count("linear_conv_kernel_dim", 4),
         )
-    state = {
+    state: dict[str, Any] = {
         "state": f.count("state"),
         "kernel": f.count("kernel", 4),
         "bias": f.says("state_bias"),

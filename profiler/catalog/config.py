@@ -56,7 +56,8 @@ def language_part(config: dict[str, Any]) -> dict[str, Any]:
     held = config.get("text_config")
     if not isinstance(held, dict):
         return config
-    family = held.get("model_type") or TEXT.get(config.get("model_type", ""), config.get("model_type"))
+    whole = str(config.get("model_type"))
+    family = held.get("model_type") or TEXT.get(whole, whole)
     shared = {key: config[key] for key in ("tie_word_embeddings", "vocab_size") if config.get(key) is not None}
     return shared | held | {"model_type": SAME.get(family, family)}
 

@@ -24,7 +24,7 @@ def _falcon(config: Config) -> Family:
     new, parallel = config.get("new_decoder_architecture", False), config.get("parallel_attn", True)
     norms = (config.get("num_ln_in_parallel_attn") or (2 if new else 1)) if parallel else 2
     bias = bool(config.get("bias"))
-    fixed = {"num_key_value_heads": 1} if config.get("multi_query", True) and not new else {}
+    fixed: Config = {"num_key_value_heads": 1} if config.get("multi_query", True) and not new else {}
     if not fixed and not new:
         fixed = {"num_key_value_heads": config.get("num_attention_heads", config.get("n_head"))}
     return Family(
@@ -56,8 +56,7 @@ def _bigcode(config: Config) -> Family:
 
 def _phi(config: Config) -> Family:
     """Attention and MLP side by side, behind one norm."""
-    qk_norm = "head and bias" if config.get("qk_layernorm") else ""
-    return Family(**BIASED, norms=1, head_bias=True, qk_norm=qk_norm)
+    return Family(**BIASED, norms=1, head_bias=True, qk_norm="head and bias" if config.get("qk_layernorm") else "")
 
 
 def _stablelm(config: Config) -> Family:

@@ -28,13 +28,20 @@ def attention(m: Attention, p: Pass, count: float) -> list[Op]:
     """Projections, scores and weighted sum, output."""
     query, keys = m.heads * m.head_dim, m.kv_heads * (m.head_dim + m.value)
     asked = query * 2 if m.gated else query
-    if m.cross:
-        made = [linear(p, "cross_kv", p.hidden, keys, count, bias=keys * m.qkv_bias, rows=p.batch * p.source)] if p.encode else []
-        projections = [linear(p, "qkv", p.hidden, asked, count, bias=asked * m.qkv_bias), *made]
-    else:
-        projections = [linear(p, "qkv", p.hidden, asked + keys, count, bias=(asked + keys) * m.qkv_bias)]
-    out = m.heads * m.value
-    return [*projections, _itself(m, p, count), linear(p, "attention_out", out, p.hidden, count, bias=p.hidden * m.output_bias)]
+    out, biases = m.heads * m.value, p.hidden * m.output_bias
+    if not m.cross:
+        return [
+            linear(p, "qkv", p.hidden, asked + keys, count, bias=(asked + keys) * m.qkv_bias),
+            _itself(m, p, count),
+            linear(p, "attention_out", out, p.hidden, count, bias=biases),
+        ]
+    made = [linear(p, "cross_kv", p.hidden, keys, count, bias=keys * m.qkv_bias, rows=p.batch * p.source)] if p.encode else []
+    return [
+        linear(p, "cross_q", p.hidden, asked, count, bias=asked * m.qkv_bias),
+        *made,
+        _itself(m, p, count),
+        linear(p, "cross_out", out, p.hidden, count, bias=biases),
+    ]
 
 
 def _itself(m: Attention, p: Pass, count: float) -> Op:
@@ -53,7 +60,7 @@ def _itself(m: Attention, p: Pass, count: float) -> Op:
     flops = 2 * p.batch * inout * pairs
     sinks = m.heads if m.sinks else 0
     cost = Cost(count * flops, count * sinks * p.width["vectors"], count * kept, count * activations)
-    return Op("attention", cost, "attention", count, p.rows, count * sinks)
+    return Op("cross_attention" if m.cross else "attention", cost, "attention", count, p.rows, count * sinks)
 
 
 def two_sided_pairs(tokens, window: int | None):

@@ -5,6 +5,7 @@ needs all. An encoder-decoder's prefill is the encoder's pass over the prompt an
 reads the keys and values of the prompt that the cross attention keeps. Sources of the formulas: the modules imported here.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 from profiler.spec.formats import Precision
@@ -15,7 +16,7 @@ from profiler.theory.mixture import experts, idle_parameters, mlp
 from profiler.theory.products import Pass, linear, vector
 from profiler.theory.scan import convolution, linear_attention, state_space
 
-MIXERS = {
+MIXERS: dict[str, Callable[..., list[Op]]] = {
     "attention": attention,
     "latent": latent,
     "state": state_space,
@@ -86,19 +87,35 @@ def _head(m: ModelSpec, p: Pass, rows) -> list[Op]:
 
 
 def _stack(m: ModelSpec, blocks: tuple[Block, ...], p: Pass) -> list[Op]:
-    """All blocks of one stack."""
-    ops: list[Op] = []
+    """All blocks of one stack; what is equal in several kinds of blocks is one operation."""
+    if len(blocks) == 1:
+        return _block(m, blocks[0], p)
+    found: dict[tuple, Op] = {}
     for block in blocks:
-        count = block.repeat
-        for mixer in block.mixers:
-            ops += MIXERS[mixer.kind](mixer, p, count)
-        if block.mlp:
-            ops.append(mlp(block.mlp, p, count))
-        if block.experts:
-            ops += experts(block.experts, p, count)
-        size = block.norms * m.norm_vectors * m.hidden + sum(map(_inner_norms, block.mixers))
-        ops.append(vector(p, "norms", size, block.norms * m.hidden, count))
-    return ops
+        windows = tuple(mixer.window for mixer in block.mixers if mixer.kind == "attention")
+        for op in _block(m, block, p):
+            key = (op.name, windows if op.kind == "attention" else op.parameters / op.count)
+            found[key] = _joined(found[key], op) if key in found else op
+    return list(found.values())
+
+
+def _joined(one: Op, other: Op) -> Op:
+    """Equal operations of two kinds of blocks."""
+    return Op(one.name, one.cost + other.cost, one.kind, one.count + other.count, one.rows, one.parameters + other.parameters)
+
+
+def _block(m: ModelSpec, block: Block, p: Pass) -> list[Op]:
+    """All layers of one kind."""
+    ops: list[Op] = []
+    count = block.repeat
+    for mixer in block.mixers:
+        ops += MIXERS[mixer.kind](mixer, p, count)
+    if block.mlp:
+        ops.append(mlp(block.mlp, p, count))
+    if block.experts:
+        ops += experts(block.experts, p, count)
+    size = block.norms * m.norm_vectors * m.hidden + sum(map(_inner_norms, block.mixers))
+    return [*ops, vector(p, "norms", size, block.norms * m.hidden, count)]
 
 
 def _inner_norms(mixer: Mixer) -> int:

@@ -1,6 +1,7 @@
 import pytest
 
 from profiler.analysis.changes import changed
+from profiler.catalog.models import rows
 from profiler.spec.machine import Gpu
 from profiler.theory.cost import Cost
 from profiler.theory.memory import check, predict_memory
@@ -40,6 +41,21 @@ def test_too_large_is_refused_with_the_numbers():
 def test_beyond_the_context_is_refused():
     """8,192 tokens are SmolLM2's limit."""
     assert "8192" in refusal(work={"prompt_tokens": 8190})
+
+
+@pytest.mark.parametrize(("id", "kind"), [("bert-base", "an encoder;"), ("t5-small", "an encoder-decoder;")])
+def test_what_does_not_generate_is_refused(id, kind):
+    """Encoders and encoder-decoders can be predicted, but not measured; one sentence says so."""
+    with pytest.raises(ValueError, match=kind):
+        check(SPEC.model_copy(update={"model": rows()[id].spec()}), MACHINE, ROOM)
+
+
+def test_what_transformers_cannot_build_is_refused():
+    """A family without a class there can be predicted, but not measured."""
+    model = SPEC.model.model_copy(update={"family": "baichuan", "buildable": False})
+
+    with pytest.raises(ValueError, match="no class for baichuan"):
+        check(SPEC.model_copy(update={"model": model}), MACHINE, ROOM)
 
 
 def test_a_missing_device_is_refused():
