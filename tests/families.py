@@ -3,7 +3,7 @@
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrainedModel
 
-ENCODERS = ("bert", "roberta", "xlm-roberta", "distilbert")
+ENCODERS = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert")
 TOKENS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 PLAIN = {
     "hidden_size": 64,
@@ -28,8 +28,15 @@ DEEPSEEK = {
 FINE = GROUPED | NARROW | {"head_dim": 16, "n_routed_experts": 8, "first_k_dense_replace": 1, "n_group": 1, "topk_group": 1}
 MAMBA = {"hidden_size": 64, "num_hidden_layers": 4, "vocab_size": 300, "state_size": 8}
 MAMBA2 = {"mamba_n_heads": 8, "mamba_d_head": 16, "mamba_d_state": 8, "mamba_n_groups": 2, "mamba_chunk_size": 16}
+DELTA = {"linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 16, "linear_value_head_dim": 32}
 NEMOTRON = {"mamba_num_heads": 8, "mamba_head_dim": 16, "n_groups": 2, "ssm_state_size": 8, "chunk_size": 16, "head_dim": 16}
 T5 = {"d_model": 64, "num_layers": 3, "num_heads": 4, "d_kv": 24, "d_ff": 96, "vocab_size": 300, "n_positions": 128}
+BART = {"d_model": 64, "encoder_layers": 3, "decoder_layers": 4, "encoder_attention_heads": 4, "decoder_attention_heads": 4} | {
+    "encoder_ffn_dim": 96,
+    "decoder_ffn_dim": 80,
+    "vocab_size": 300,
+    "max_position_embeddings": 128,
+}
 FALCON = {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "vocab_size": 300}
 
 # model_type, with what is special about it behind a dot → configuration
@@ -50,19 +57,33 @@ SMALL: dict[str, dict] = {
     "olmoe": GROUPED | {"num_experts": 8, "num_experts_per_tok": 2},
     "smollm3": GROUPED,
     "seed_oss": WIDE,
+    "exaone": GROUPED,
+    "exaone4": WIDE | {"sliding_window": 16, "sliding_window_pattern": 4},
+    "ernie4_5": WIDE,
+    "hunyuan_v1_dense": WIDE,
+    "internlm3": WIDE,
+    "nanochat": GROUPED,
     "qwen2": GROUPED,
     "qwen2_moe": GROUPED | NARROW | {"shared_expert_intermediate_size": 48, "num_experts": 8, "mlp_only_layers": [1]},
     "qwen3": WIDE,
     "qwen3_moe": WIDE | NARROW | {"num_experts": 8, "decoder_sparse_step": 2},
-    "qwen3_next": WIDE
-    | NARROW
-    | {"shared_expert_intermediate_size": 48, "num_experts": 8, "linear_num_key_heads": 2, "linear_num_value_heads": 4}
-    | {"linear_key_head_dim": 16, "linear_value_head_dim": 32},
+    "qwen3_next": WIDE | NARROW | DELTA | {"shared_expert_intermediate_size": 48, "num_experts": 8},
+    "qwen3_5_text": WIDE | DELTA,
+    "qwen3_5_moe_text": WIDE | DELTA | NARROW | {"shared_expert_intermediate_size": 48, "num_experts": 8},
     "gemma": WIDE,
     "gemma2": WIDE | {"sliding_window": 16},
     "gemma3_text": WIDE | {"sliding_window": 16, "num_hidden_layers": 6},
     "deepseek_v2": DEEPSEEK | {"q_lora_rank": None, "n_shared_experts": 2},
     "deepseek_v3": DEEPSEEK | {"q_lora_rank": 32, "n_shared_experts": 1},
+    "deepseek_v32": DEEPSEEK | {"q_lora_rank": 32, "n_shared_experts": 1, "index_n_heads": 2, "index_head_dim": 16, "index_topk": 64},
+    "glm_moe_dsa": DEEPSEEK | {"q_lora_rank": 32, "n_shared_experts": 1, "index_n_heads": 2, "index_head_dim": 16, "index_topk": 64},
+    "glm4_moe_lite": DEEPSEEK | {"q_lora_rank": 32, "n_shared_experts": 1},
+    "minicpm3": GROUPED
+    | {"num_key_value_heads": 4, "q_lora_rank": 32, "kv_lora_rank": 24, "qk_rope_head_dim": 8, "qk_nope_head_dim": 16, "v_head_dim": 16},
+    "ernie4_5_moe": GROUPED
+    | {"moe_num_experts": 8, "moe_k": 2, "moe_intermediate_size": 32, "moe_num_shared_experts": 2, "moe_layer_start_index": 1},
+    "hunyuan_v1_moe": WIDE | {"num_experts": 4, "moe_topk": 2, "num_shared_expert": 1},
+    "granitemoeshared": GROUPED | {"num_local_experts": 4, "num_experts_per_tok": 2, "shared_intermediate_size": 48},
     "phimoe": GROUPED | {"num_local_experts": 4, "num_experts_per_tok": 2, "attention_bias": True, "lm_head_bias": True},
     "gpt_oss": WIDE | {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 16},
     "minimax_m2": WIDE | {"num_local_experts": 4, "num_experts_per_tok": 2},
@@ -74,6 +95,8 @@ SMALL: dict[str, dict] = {
     "gpt_bigcode": GPT2,
     "gpt_neo": {"hidden_size": 64, "num_layers": 4, "num_heads": 4, "vocab_size": 300, "max_position_embeddings": 128}
     | {"attention_types": [[["global", "local"], 2]], "window_size": 16},
+    "openai-gpt": GPT2,
+    "persimmon": PLAIN,
     "gptj": GPT2 | {"rotary_dim": 8},
     "codegen": GPT2 | {"rotary_dim": 8, "n_ctx": 128},
     "gpt_neox": PLAIN,
@@ -117,12 +140,16 @@ SMALL: dict[str, dict] = {
     "bert": PLAIN,
     "roberta": PLAIN | {"type_vocab_size": 1},
     "xlm-roberta": PLAIN | {"type_vocab_size": 1},
+    "camembert": PLAIN | {"type_vocab_size": 1},
     "distilbert": {"dim": 64, "n_layers": 4, "n_heads": 4, "hidden_dim": 96, "vocab_size": 300, "max_position_embeddings": 128},
     "t5": T5 | {"num_decoder_layers": 4},
     "t5.gated": T5 | {"feed_forward_proj": "gated-gelu"},
     "mt5": T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": True},
-    "bart": {"d_model": 64, "encoder_layers": 3, "decoder_layers": 4, "encoder_attention_heads": 4, "decoder_attention_heads": 4}
-    | {"encoder_ffn_dim": 96, "decoder_ffn_dim": 80, "vocab_size": 300, "max_position_embeddings": 128},
+    "bart": BART,
+    "mbart": BART,
+    "pegasus": BART,
+    "marian": BART | {"decoder_start_token_id": 1},
+    "m2m_100": BART,
 }
 
 

@@ -7,6 +7,7 @@ from profiler.catalog.facts import Facts
 from profiler.catalog.families import Family
 from profiler.spec.model import Attention, Block, Convolution, Experts, LatentAttention, LinearAttention, Mixer, Mlp, StateSpace
 
+RECURRENT = ("linear_attention", "conv")
 KINDS_NAMED = ("layer_types", "layers_block_type", "hybrid_override_pattern", "attention_layers")
 KINDS = {  # how configurations call what a layer is
     "attention": "full_attention",
@@ -41,7 +42,8 @@ def kinds(f: Facts, family: Family) -> list[str]:
         layers = f.count("layers", len(said))
         if layers > len(said):
             raise ValueError(f"the configuration says {f.name('layers')} = {layers}, but what only {len(said)} of them are.")
-        return [KINDS.get(kind, kind) for kind in said[:layers]]
+        found = [KINDS.get(kind, kind) for kind in said[:layers]]
+        return found if family.recurrent else ["full_attention" if kind in RECURRENT else kind for kind in found]
     every = range(f.count("layers"))
     if family.every == "recurrent":
         return ["linear_attention" for _ in every]
@@ -59,15 +61,17 @@ def _attentive(f: Facts, layers: int) -> set[int]:
     """The layers of a hybrid that have attention."""
     if (named := f.get("attn_layer_indices") or f.get("full_attn_idxs")) is not None:
         return set(named)
-    if period := f.get("attn_layer_period"):
-        return {i for i in range(layers) if i % period == (f.get("attn_layer_offset") or 0)}
-    period = f.get("full_attention_interval") or 4
+    if period := f.counted("attn_layer_period"):
+        return {i for i in range(layers) if i % period == f.counted("attn_layer_offset")}
+    period = f.counted("full_attention_interval")
+    if not period:
+        return set()
     return {i for i in range(layers) if (i + 1) % period == 0}
 
 
 def _block(f: Facts, family: Family, kind: str, with_experts: bool, repeat: int) -> Block:
     mixers: tuple[Mixer, ...] = ()
-    if kind in ("linear_attention", "conv"):
+    if kind in RECURRENT:
         mixers = (_recurrent(f, family),)
     elif kind not in ("mlp", "moe"):
         mixers = (attention(f, family, sliding=kind in ("sliding_attention", "chunked_attention")),)
@@ -116,6 +120,9 @@ def _latent(f: Facts, heads: int) -> LatentAttention:
         nope_dim=f.count("qk_nope_head_dim"),
         value_dim=f.count("v_head_dim"),
         bias=f.says("attention_bias"),
+        index_heads=f.counted("index_n_heads"),
+        index_dim=f.counted("index_head_dim"),
+        index_top=f.counted("index_topk"),
     )
 
 
@@ -174,6 +181,6 @@ def _experts(f: Facts, family: Family) -> Experts:
         gated=family.gated,
         bias=f.flag(family.mlp_bias),
         router_bias=family.router_bias,
-        shared_width=shared or width * int(f.get("n_shared_experts") or f.get("num_shared_experts") or 0),
+        shared_width=shared or width * f.counted("shared_experts"),
         shared_gate=family.shared_gate,
     )

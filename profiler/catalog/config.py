@@ -1,6 +1,7 @@
 """From a Hugging Face configuration (config.json) to a ModelSpec.
 
-A family that is not listed in `catalog.families` is taken to be built like Llama, and the spec says so (`assumed`).
+A family that is not listed in `catalog.families` is taken to be built like Llama, or like BERT where it fills in masked words, and
+the spec says so (`assumed`).
 """
 
 from typing import Any
@@ -16,9 +17,23 @@ from profiler.spec.frozen import sentence
 from profiler.spec.model import ModelSpec, Origin
 
 # a wrapper that holds a language model among others → the family of what it holds, where that is not said
-TEXT = {"llama4": "llama4_text", "gemma3": "gemma3_text", "mistral3": "mistral", "llava": "llama"}
+TEXT = {
+    "llama4": "llama4_text",
+    "gemma3": "gemma3_text",
+    "mistral3": "mistral",
+    "llava": "llama",
+    "qwen3_5": "qwen3_5_text",
+    "qwen3_5_moe": "qwen3_5_moe_text",
+}
 # a part that is built as a family of its own
-SAME = {"qwen2_vl_text": "qwen2", "qwen2_5_vl_text": "qwen2", "qwen3_vl_text": "qwen3", "qwen3_vl_moe_text": "qwen3_moe"}
+SAME = {
+    "qwen2_vl": "qwen2",
+    "qwen2_5_vl": "qwen2",
+    "qwen2_vl_text": "qwen2",
+    "qwen2_5_vl_text": "qwen2",
+    "qwen3_vl_text": "qwen3",
+    "qwen3_vl_moe_text": "qwen3_moe",
+}
 
 
 def from_hf_config(config: dict[str, Any], *, name: str, reference: str, origin: Origin, location: str = "") -> ModelSpec:
@@ -36,7 +51,7 @@ def from_hf_config(config: dict[str, Any], *, name: str, reference: str, origin:
             name=name,
             origin=origin,
             location=location,
-            config=config,
+            config=told,
             family=told["model_type"],
             assumed=not known,
             buildable=family.buildable,
@@ -55,7 +70,7 @@ def language_part(config: dict[str, Any]) -> dict[str, Any]:
     """The part of a configuration that describes the language model: itself, or what it holds as text_config."""
     held = config.get("text_config")
     if not isinstance(held, dict):
-        return config
+        return config | {"model_type": SAME[config["model_type"]]} if config.get("model_type") in SAME else config
     whole = str(config.get("model_type"))
     family = held.get("model_type") or TEXT.get(whole, whole)
     shared = {key: config[key] for key in ("tie_word_embeddings", "vocab_size") if config.get(key) is not None}

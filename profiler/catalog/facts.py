@@ -15,9 +15,10 @@ NAMES: dict[str, tuple[str, ...]] = {
     "ffn": ("intermediate_size", "ffn_dim", "n_inner", "d_ff", "hidden_dim", "ffn_hidden_size"),
     "vocab": ("vocab_size", "padded_vocab_size"),
     "context": ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length", "max_sequence_length"),
-    "experts": ("num_experts", "num_local_experts", "n_routed_experts"),
-    "experts_per_token": ("num_experts_per_tok", "num_experts_per_token", "moe_topk"),
+    "experts": ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"),
+    "experts_per_token": ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k"),
     "expert_ffn": ("moe_intermediate_size", "expert_ffn_hidden_size"),
+    "shared_experts": ("n_shared_experts", "num_shared_experts", "num_shared_expert", "moe_num_shared_experts"),
     "window": ("sliding_window", "attention_chunk_size", "window_size"),
     "tied": ("tie_word_embeddings", "tie_embedding"),
     "state": ("state_size", "mamba_d_state", "ssm_state_size"),
@@ -82,8 +83,8 @@ class Facts:
             return {i for i, kind in enumerate(kinds[:layers]) if kind == "sparse"}
         if named := get("moe_layers"):
             return set(named)
-        first = self.counted("first_k_dense_replace") or self.counted("num_dense_layers")
-        step = self.counted("decoder_sparse_step") or self.counted("interleave_moe_layer_step") or 1
+        first = self.counted("first_k_dense_replace") or self.counted("num_dense_layers") or self.counted("moe_layer_start_index")
+        step = self.counted("decoder_sparse_step") or self.counted("interleave_moe_layer_step") or self.counted("moe_layer_interval") or 1
         period, offset = self.counted("expert_layer_period") or 1, self.counted("expert_layer_offset")
         plain = set(get("mlp_only_layers") or ())
         return {i for i in range(first, layers) if i not in plain and (i + 1) % step == 0 and i % period == offset % period}

@@ -46,6 +46,12 @@ LLAMA = Family()
 PLAIN: dict[str, Any] = {"norm_vectors": 2, "qkv_bias": False, "output_bias": False, "mlp_bias": False, "gated": False}
 BIASED = PLAIN | {"qkv_bias": True, "output_bias": True, "mlp_bias": True}
 QWEN2: dict[str, Any] = {"qkv_bias": True, "output_bias": False}
+GATED: dict[str, Any] = {
+    "qk_norm": "head",
+    "recurrent": "delta",
+    "gated_attention": True,
+    "defaults": {"full_attention_interval": 4},
+}
 LONG = {"max_position_embeddings": 2**20}  # nothing limits a recurrent model
 
 FAMILIES: dict[str, Family] = {
@@ -64,6 +70,12 @@ FAMILIES: dict[str, Family] = {
     "olmo3": Family(qk_norm="full", pattern=4),
     "olmoe": Family(qk_norm="full"),
     "smollm3": Family(tied=True),
+    "exaone": LLAMA,
+    "exaone4": Family(qk_norm="head", pattern=4),
+    "ernie4_5": Family(tied=True),
+    "hunyuan_v1_dense": Family(qk_norm="head"),
+    "internlm3": LLAMA,
+    "nanochat": Family(norm_vectors=0, gated=False),
     "seed_oss": Family(output_bias="attention_out_bias", defaults={"attention_bias": True}),
     "internlm2": Family(qkv_bias="bias", output_bias="bias", buildable=False),
     "internlm": Family(qkv_bias="bias", output_bias="bias", buildable=False, defaults={"bias": True}),
@@ -74,7 +86,9 @@ FAMILIES: dict[str, Family] = {
     "qwen2_moe": Family(qkv_bias="qkv_bias", output_bias=False, shared_gate=True, defaults={"qkv_bias": True}),
     "qwen3": Family(qk_norm="head"),
     "qwen3_moe": Family(qk_norm="head"),
-    "qwen3_next": Family(qk_norm="head", recurrent="delta", gated_attention=True, shared_gate=True),
+    "qwen3_next": Family(**GATED, shared_gate=True),
+    "qwen3_5_text": Family(**GATED),
+    "qwen3_5_moe_text": Family(**GATED, shared_gate=True),
     # --- Gemma
     "gemma": Family(tied=True),
     "gemma2": Family(norms=4, pattern=2, tied=True),
@@ -95,6 +109,13 @@ FAMILIES: dict[str, Family] = {
     # --- mixtures of experts
     "deepseek_v2": LLAMA,
     "deepseek_v3": LLAMA,
+    "deepseek_v32": LLAMA,
+    "glm_moe_dsa": LLAMA,
+    "glm4_moe_lite": LLAMA,
+    "minicpm3": Family(tied=True),
+    "ernie4_5_moe": Family(router_bias=True, tied=True),
+    "hunyuan_v1_moe": Family(qk_norm="head"),
+    "granitemoeshared": LLAMA,
     "kimi_k2": Family(buildable=False),
     "phimoe": Family(norm_vectors=2, pattern=1, head_bias="lm_head_bias"),
     "gpt_oss": Family(mlp_bias=True, router_bias=True, sinks=True, pattern=2, defaults={"attention_bias": True}),
@@ -106,6 +127,8 @@ FAMILIES: dict[str, Family] = {
     # --- GPT and its like: LayerNorm, a plain MLP, biases
     "gpt2": Family(**BIASED, tied=True, positions=0),
     "gpt_neo": Family(**BIASED | {"qkv_bias": False}, tied=True, positions=0, pattern=2, defaults={"window_size": 256}),
+    "openai-gpt": Family(**BIASED, tied=True, positions=0, final_norms=0),
+    "persimmon": Family(**BIASED, qk_norm="head and bias"),
     "gptj": Family(**PLAIN | {"mlp_bias": True}, norms=1, head_bias=True),
     "codegen": Family(**PLAIN | {"mlp_bias": True}, norms=1, head_bias=True),
     "gpt_neox": Family(**BIASED | {"qkv_bias": "attention_bias", "output_bias": "attention_bias"}, defaults={"attention_bias": True}),
@@ -139,9 +162,16 @@ FAMILIES: dict[str, Family] = {
     "xlm-roberta": Family(
         **BIASED, positions=0, embedding_norms=1, pooler=True, final_norms=0, shape="encoder", defaults={"type_vocab_size": 1}
     ),
+    "camembert": Family(
+        **BIASED, positions=0, embedding_norms=1, pooler=True, final_norms=0, shape="encoder", defaults={"type_vocab_size": 1}
+    ),
     "distilbert": Family(**BIASED, positions=0, embedding_norms=1, final_norms=0, shape="encoder"),
     # --- encoder and decoder
     "t5": Family(tied=True, final_norms=2, shape="encoder-decoder", defaults={"n_positions": 512}),
     "mt5": Family(final_norms=2, shape="encoder-decoder", defaults={"n_positions": 1024, "feed_forward_proj": "gated-gelu"}),
+    "mbart": Family(**BIASED, tied=True, positions=2, embedding_norms=2, final_norms=2, shape="encoder-decoder"),
+    "pegasus": Family(**BIASED, tied=True, positions=0, final_norms=2, shape="encoder-decoder"),
+    "marian": Family(**BIASED, tied=True, positions=0, final_norms=0, shape="encoder-decoder"),
+    "m2m_100": Family(**BIASED, tied=True, final_norms=2, shape="encoder-decoder"),
     "bart": Family(**BIASED, tied=True, positions=2, embedding_norms=2, final_norms=0, shape="encoder-decoder"),
 }

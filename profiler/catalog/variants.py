@@ -10,13 +10,14 @@ Config = dict[str, Any]
 
 
 def family_of(config: Config) -> tuple[Family, bool]:
-    """The row of a configuration's family, and whether it is known."""
+    """The row of a configuration's family, and whether it is known: an unknown one is a Llama, or a BERT if it fills in masked words."""
     name = config["model_type"]
     if name in VARIANTS:
         return VARIANTS[name](config), True
     if name in FAMILIES:
         return FAMILIES[name], True
-    return replace(LLAMA, pattern=1), False
+    masked = any("MaskedLM" in str(name) for name in config.get("architectures") or ())
+    return FAMILIES["bert"] if masked else replace(LLAMA, pattern=1), False
 
 
 def _falcon(config: Config) -> Family:

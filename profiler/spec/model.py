@@ -53,6 +53,9 @@ class LatentAttention(Frozen):
     nope_dim: Count  # of the rest of a key
     value_dim: Count
     bias: bool = False  # of the projections down and of the output
+    index_heads: Size = 0  # of an indexer that picks the tokens to attend to (sparse attention, arXiv 2512.02556); 0: all are
+    index_dim: Size = 0
+    index_top: Size = 0  # tokens that it picks
 
 
 class StateSpace(Frozen):

@@ -6,7 +6,8 @@ it; the masked half that some kernels compute is not needed.
 
 Latent attention (DeepSeek-V2, arXiv 2405.04434): the cache holds one latent and one rotary key per token. It is either
 expanded to keys and values, or the expansion is absorbed into queries and output, which then work on the latent itself.
-The product that expands a new token costs what the one that absorbs it costs, 2·r·a·(n + v).
+The product that expands a new token costs what the one that absorbs it costs, 2·r·a·(n + v). An indexer scores all tokens with few
+narrow heads, and attention looks at the best alone (DeepSeek-V3.2, arXiv 2512.02556).
 """
 
 from profiler.spec.model import Attention, LatentAttention
@@ -76,6 +77,8 @@ def latent(m: LatentAttention, p: Pass, count: float) -> list[Op]:
     if m.q_rank:
         ops.append(linear(p, "q_up", m.q_rank, query, count))
     ops.append(linear(p, "kv_up", m.kv_rank, m.heads * (m.nope_dim + m.value_dim), count))
+    if m.index_heads:
+        ops += _index(m, p, count)
     return [
         *ops,
         _latent_itself(m, p, count),
@@ -83,13 +86,28 @@ def latent(m: LatentAttention, p: Pass, count: float) -> list[Op]:
     ]
 
 
+def _index(m: LatentAttention, p: Pass, count: float) -> list[Op]:
+    """Queries of the indexer from the queries' latent, one key and a weight for each head from the hidden vector, and all scores."""
+    size, norm = m.index_heads * m.index_dim, 2 * m.index_dim
+    flops = 2 * p.batch * size * visible_pairs(p.tokens, p.context, None)
+    kept = p.batch * m.index_dim * p.width["kv"] * (p.context + p.tokens * (1 + (p.context == 0)))
+    moved = p.rows * size * p.width["activations"]
+    cost = Cost(flops, norm * p.width["vectors"], kept, moved) * count
+    return [
+        linear(p, "index_q", m.q_rank or p.hidden, size, count),
+        linear(p, "index_k", p.hidden, m.index_dim + m.index_heads, count),
+        Op("index", cost, "attention", count, p.rows, count * norm),
+    ]
+
+
 def _latent_itself(m: LatentAttention, p: Pass, count: float) -> Op:
     """Whichever of the two forms takes fewer FLOPs: expanded for a prompt, absorbed on top of a cache."""
-    pairs = visible_pairs(p.tokens, p.context, None)
+    pairs = visible_pairs(p.tokens, p.context, m.index_top or None)
+    earlier = smaller(p.context, m.index_top) if m.index_top else p.context
     wide, narrow = m.nope_dim + m.rope_dim + m.value_dim, 2 * m.kv_rank + m.rope_dim
-    expanded = 2 * m.heads * (wide * pairs + p.context * m.kv_rank * (m.nope_dim + m.value_dim))
+    expanded = 2 * m.heads * (wide * pairs + earlier * m.kv_rank * (m.nope_dim + m.value_dim))
     absorbed = 2 * m.heads * narrow * pairs
     columns = m.heads * chosen(expanded < absorbed, 2 * wide, narrow)  # queries, keys, values, output; or queries, output
-    kept = (m.kv_rank + m.rope_dim) * p.width["kv"] * (p.context + p.tokens * (1 + (p.context == 0)))
+    kept = (m.kv_rank + m.rope_dim) * p.width["kv"] * (earlier + p.tokens * (1 + (p.context == 0)))
     cost = Cost(p.batch * smaller(expanded, absorbed), 0.0, p.batch * kept, p.rows * columns * p.width["activations"])
     return Op("attention", cost * count, "attention", count, p.rows)

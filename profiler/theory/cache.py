@@ -25,7 +25,7 @@ def kv_per_token(model: ModelSpec, precision: Precision) -> float:
 def _kept(mixer: Mixer, own, source, hidden: int, precision: Precision):
     """Bytes that one layer's mixer keeps."""
     if isinstance(mixer, LatentAttention):
-        return own * (mixer.kv_rank + mixer.rope_dim) * precision.width("kv")
+        return own * (mixer.kv_rank + mixer.rope_dim + mixer.index_dim) * precision.width("kv")
     if not isinstance(mixer, Attention):
         return state_bytes(mixer, hidden, precision.width("activations"))
     row = mixer.kv_heads * (mixer.head_dim + mixer.value) * precision.width("kv")

@@ -41,6 +41,24 @@ def test_an_unknown_family_is_taken_for_a_llama():
     assert parameters(told) == parameters(spec(small("llama")))
 
 
+def test_an_unknown_encoder_is_taken_for_a_bert():
+    """Whose architecture says that it fills in masked words."""
+    told = spec(small("bert", model_type="brand_new", architectures=["BrandNewForMaskedLM"]))
+
+    assert told.assumed
+    assert not told.generates
+
+
+def test_layers_of_an_unknown_kind_are_taken_for_attention():
+    """In a family that is not known."""
+    assert kinds(small("llama", model_type="brand_new", layer_types=["linear_attention", "full_attention"] * 2)) == {(Attention,): 4}
+
+
+def test_an_older_configuration_of_a_model_with_eyes_is_flat():
+    """Qwen2-VL names the language model's fields beside vision_config."""
+    assert parameters(spec(small("qwen2", model_type="qwen2_vl"))) == parameters(spec(small("qwen2")))
+
+
 def test_a_nested_configuration_is_followed_to_the_language_model():
     """Gemma 3 with an eye: the text model alone is counted, and what the publisher leaves to the family's defaults is filled in."""
     text = {"model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240, "num_hidden_layers": 34, "sliding_window": 1024}
