@@ -16,6 +16,7 @@ ALLOWED = {
     "spec": set(),
     "catalog": {"spec"},
     "theory": {"spec"},
+    "validation": {"spec", "catalog", "theory"},
     "record": {"spec"},
     "analysis": {"spec", "theory", "record"},
     "figures": {"spec", "record", "analysis"},
