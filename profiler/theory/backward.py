@@ -20,9 +20,7 @@ ADAM = 30.0  # bytes of a parameter: read float32 copy, two moments and gradient
 LOSS = 12.0  # bytes of a logit: written and read in float32, and its gradient written
 
 
-def training_ops(
-    model: ModelSpec, batch, tokens, precision: Precision, recompute: Recompute = "none", optimizer: float = ADAM
-) -> list[Op]:
+def training_ops(model: ModelSpec, batch, tokens, precision: Precision, recompute: Recompute = "none", optimizer: float = ADAM) -> list[Op]:
     """Operations of one step; `optimizer` is bytes that its update moves for each parameter."""
     ahead = forward(model, batch, tokens, 0, precision, "all")
     again = [op for op in ahead if _repeated(op, recompute)]
