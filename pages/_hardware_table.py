@@ -1,0 +1,89 @@
+"""Every device as a row of one table that a person sorts and searches."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from profiler.analysis.fleet import Choice
+from profiler.figures.hardware import named
+
+HELP = {
+    "first": "From the request to the first token, of all sequences of the batch.",
+    "token": "One decode step, half-way through the answer.",
+    "interval": "Four of five measurements of this kind lay within such an interval around their prediction.",
+    "rate": "New tokens a second of all sequences and devices together, with the reading of prompts counted in.",
+    "used": "Memory needed, of what one device has: weights, KV cache at the full length, activations, what the software keeps.",
+    "spare": "Memory left on each device; below zero, what is missing.",
+    "needed": "So many devices would hold it, if they could share weights and cache evenly.",
+    "energy": "Rough: from the power limit, less of it while waiting for memory. A dash where the limit is not known.",
+    "cost": "Of new tokens, prompts included, at this batch and never idle; where a price is typed under More.",
+    "origin": "calibrated: constants are fitted to measurements of this software on this family of devices, not necessarily on this one. "
+    "transferred: from its relatives.",
+}
+
+
+def row(one: Choice) -> dict:
+    """One device as plain values; speeds are empty where the memory is too small."""
+    first, each = one.estimate.prefill, one.estimate.decode
+    speeds = {
+        "first": 1e3 * first.time,
+        "token": 1e3 * each.time if one.writes else None,
+        "interval": _range(each if one.writes else first),
+        "rate": one.rate,
+        "energy": one.energy,
+        "cost": one.cost,
+    }
+    return {
+        "device": named(one),
+        "fits": "✓" if one.fits else "✗",
+        **{name: value if one.fits else None for name, value in speeds.items()},
+        "used": float(one.estimate.memory / one.device.memory),
+        "spare": one.spare / 1e9,
+        "needed": one.needed,
+        "memory": one.device.memory / 1e9,
+        "bandwidth": one.device.bandwidth / 1e9,
+        "year": one.device.year,
+        "engine": one.deployment.engine,
+        "origin": one.estimate.origin,
+    }
+
+
+def _range(timed) -> str:
+    return f"{1e3 * timed.low:.3g} – {1e3 * timed.high:.3g}"
+
+
+def table(choices: Sequence[Choice]) -> None:
+    """The table; columns that say nothing for this model or these devices are left out."""
+    rows = [row(one) for one in choices]
+    unit = "tokens/s" if choices[0].writes else "texts/s"
+    number = st.column_config.NumberColumn
+    columns: dict[str, Any] = {
+        "device": st.column_config.TextColumn("device", pinned=True, width="medium"),
+        "fits": st.column_config.TextColumn("fits", width="small"),
+        "first": number("first token (ms)" if choices[0].writes else "a batch (ms)", format="%.3g", help=HELP["first"]),
+        "token": number("per token (ms)", format="%.3g", help=HELP["token"]),
+        "interval": st.column_config.TextColumn("interval (ms)", help=HELP["interval"]),
+        "rate": number(unit, format="%.4g", help=HELP["rate"]),
+        "energy": number("J per token", format="%.3g", help=HELP["energy"]),
+        "cost": number("cost per million", format="%.3g", help=HELP["cost"]),
+        "used": st.column_config.ProgressColumn("memory used", format="percent", min_value=0, max_value=1, help=HELP["used"]),
+        "spare": number("spare (GB)", format="%.1f", help=HELP["spare"]),
+        "needed": number("devices needed", help=HELP["needed"]),
+        "memory": number("memory (GB)", format="%.0f"),
+        "bandwidth": number("bandwidth (GB/s)", format="%.0f"),
+        "year": number("year", format="%d"),
+        "engine": "engine",
+        "origin": st.column_config.TextColumn("origin", help=HELP["origin"]),
+    }
+    empty = {name: None for name in ("token", "energy", "cost") if all(line[name] is None for line in rows)}
+    held = sum(one.fits for one in choices)
+    st.dataframe(
+        rows,
+        hide_index=True,
+        width="stretch",
+        height=min(36 * (len(rows) + 1) + 3, 460),
+        column_config=columns | empty,
+        placeholder="–",
+        alt=f"{len(rows)} devices with their predicted times; {held} hold the model",
+    )
