@@ -144,7 +144,7 @@ SMALL: dict[str, dict] = {
     "distilbert": {"dim": 64, "n_layers": 4, "n_heads": 4, "hidden_dim": 96, "vocab_size": 300, "max_position_embeddings": 128},
     "t5": T5 | {"num_decoder_layers": 4},
     "t5.gated": T5 | {"feed_forward_proj": "gated-gelu"},
-    "mt5": T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": True},
+    "mt5": T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
     "bart": BART,
     "mbart": BART,
     "pegasus": BART,

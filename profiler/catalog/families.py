@@ -46,6 +46,7 @@ LLAMA = Family()
 PLAIN: dict[str, Any] = {"norm_vectors": 2, "qkv_bias": False, "output_bias": False, "mlp_bias": False, "gated": False}
 BIASED = PLAIN | {"qkv_bias": True, "output_bias": True, "mlp_bias": True}
 QWEN2: dict[str, Any] = {"qkv_bias": True, "output_bias": False}
+TIED = {"tie_word_embeddings": True}  # transformers' class does so whatever the configuration says
 GATED: dict[str, Any] = {
     "qk_norm": "head",
     "recurrent": "delta",
@@ -167,8 +168,8 @@ FAMILIES: dict[str, Family] = {
     ),
     "distilbert": Family(**BIASED, positions=0, embedding_norms=1, final_norms=0, shape="encoder"),
     # --- encoder and decoder
-    "t5": Family(tied=True, final_norms=2, shape="encoder-decoder", defaults={"n_positions": 512}),
-    "mt5": Family(final_norms=2, shape="encoder-decoder", defaults={"n_positions": 1024, "feed_forward_proj": "gated-gelu"}),
+    "t5": Family(final_norms=2, shape="encoder-decoder", fixed=TIED, defaults={"n_positions": 512}),
+    "mt5": Family(final_norms=2, shape="encoder-decoder", fixed=TIED, defaults={"n_positions": 1024, "feed_forward_proj": "gated-gelu"}),
     "mbart": Family(**BIASED, tied=True, positions=2, embedding_norms=2, final_norms=2, shape="encoder-decoder"),
     "pegasus": Family(**BIASED, tied=True, positions=0, final_norms=2, shape="encoder-decoder"),
     "marian": Family(**BIASED, tied=True, positions=0, final_norms=0, shape="encoder-decoder"),
