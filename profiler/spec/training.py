@@ -29,6 +29,7 @@ class Trainer(NamedTuple):
     recompute: Recompute = "none"
     wide_gradients: bool = False  # gradients are summed in float32
     recompute_sharded: bool = False  # recomputes every layer as soon as weights are sharded over devices
+    narrow: bool = False  # keeps no float32 copy of the weights in a 16-bit format, unless it is called mixed
     tuned: bool = False  # has attention kernels made for each generation of devices
     micro_batch: int | None = None  # sequences
     stops_early: bool = True  # what is calculated again ends with the last value that is needed, before a layer's last product
@@ -45,13 +46,13 @@ TRAINERS = {
     "deepspeed": Trainer("DeepSpeed", "fused", r"deepspeed|gpt-neox|neox", 2, "full", stops_early=False),
     "composer": Trainer("Composer (llm-foundry)", "host", r"foundry|composer|mosaic"),
     "flash-attention": Trainer("flash-attention's training code", "fused", r"flash.?att", 0),
-    "thunder": Trainer("Thunder", "graph", r"thunder|torch\.?compile|inductor", micro_batch=4),
+    "thunder": Trainer("Thunder", "graph", r"thunder|torch\.?compile|inductor", narrow=True, micro_batch=4),
     "unsloth": Trainer("Unsloth", "fused", r"unsloth|liger", 0, "full", binary_units=True),
-    "torchtune": Trainer("torchtune", "host", r"torchtune|\btune\b", 3, "full", binary_units=True),
+    "torchtune": Trainer("torchtune", "host", r"torchtune|\btune\b", 3, "full", narrow=True, binary_units=True),
     "litgpt": Trainer(
-        "LitGPT", "host", r"lit-?gpt|lit-?llama|lightning|fabric", 3, recompute_sharded=True, micro_batch=4, keeps_whole=True
+        "LitGPT", "host", r"lit-?gpt|lit-?llama|lightning|fabric", 3, recompute_sharded=True, narrow=True, micro_batch=4, keeps_whole=True
     ),
-    "torchao": Trainer("torchao", "graph", r"torchao", 0),
+    "torchao": Trainer("torchao", "graph", r"torchao", 0, narrow=True),
     "transformers": Trainer(
         "transformers",
         "host",

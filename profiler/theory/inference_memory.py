@@ -93,7 +93,7 @@ def inference_memory(
     if precision.weights == "float32" and precision.compute != "float32":
         copies = (held.layers + held.head) / 2 / max(deployment.tensor, deployment.expert)  # autocast keeps narrow copies
     converted = c["converted"] * weights * packed * (style == "graph")
-    rows = np.minimum(batch * prompt, CHUNK)
+    rows = batch * prompt if style == "host" else np.minimum(batch * prompt, CHUNK)
     live = rows * precision.width("activations") * (6 * model.hidden + 2 * model.ffn) / deployment.tensor + 6 * batch * model.vocab
     peers = c["peers"] * (deployment.group > 1)
     return InferenceMemory(weights, kv, live, copies, converted + c[f"inference:{style}"], c["context"] + peers)

@@ -6,6 +6,7 @@ calibration/memory.json. They belong to a style of software, never to one source
 
 import json
 from functools import cache
+from math import exp
 from pathlib import Path
 
 FILE = Path(__file__).with_name("calibration") / "memory.json"
@@ -39,6 +40,12 @@ PRIORS: dict[str, tuple[float, float]] = {
 def calibrated() -> Constants:
     """The fitted constants."""
     return json.loads(FILE.read_text("utf-8"))["constants"] if FILE.exists() else defaults()
+
+
+def interval(seen: bool = False) -> tuple[float, float]:
+    """Between which factors of a predicted peak four of five measurements lie; narrower for software that was in the fit."""
+    spread = json.loads(FILE.read_text("utf-8"))["spread"]["calibrated" if seen else "transferred"]
+    return exp(-1.28 * spread), exp(1.28 * spread)
 
 
 def defaults() -> Constants:

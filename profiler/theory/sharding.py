@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from profiler.spec.formats import Precision
+from profiler.spec.formats import FORMATS, Precision
 from profiler.spec.model import ModelSpec
 from profiler.spec.training import TRAINERS, TrainSetup
 from profiler.theory.backward import OUTSIDE
@@ -43,6 +43,7 @@ class Work:
     again: Any  # of the forward pass, calculated a second time
 
     micro_batches: Any
+    unpacked: Any  # bytes of frozen, packed weights that are widened in a micro-batch: read, and written in 16 bits
     frozen: Any  # 1: no gradients of weights
     logits: Any  # elements
     scores: Any  # elements of attention's scores that are written out; 0 where they stay on the chip
@@ -108,6 +109,7 @@ def divided(model: ModelSpec, setup: TrainSetup) -> Work:
         issued=count * stage,
         again=again * last * ~outside,
         micro_batches=setup.rounds,
+        unpacked=_packed(setup) * held * (2 + again),
         frozen=float(setup.method != "full"),
         logits=tokens * model.vocab / setup.tensor * model.head,
         scores=0.0 if setup.flash else all_pairs * sequences / (setup.pipeline * setup.tensor),
@@ -124,6 +126,12 @@ def divided(model: ModelSpec, setup: TrainSetup) -> Work:
         idle=(setup.pipeline - 1) / setup.interleave,
         devices=setup.devices,
     )
+
+
+def _packed(setup: TrainSetup) -> float:
+    """Bytes that widening one frozen weight moves; 0 where weights are not packed."""
+    bits = FORMATS[setup.base].bits if setup.base else 16.0
+    return bits / 8 + 2 if bits < 16 else 0.0
 
 
 def _data_parallel(setup: TrainSetup, held: float) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from profiler.theory.sharding import ATTENTION, EXPERTS, HEAD, LINEAR, SCAN, VEC
 from profiler.theory.training_memory import TrainMemory, largest_micro_batch, training_memory
 from profiler.theory.training_rates import Constants, Interval, Rates, arithmetic, interval, rates
 
-KERNELS = 6.0  # behind one of our operations, forward and backward each, where everything is issued by itself
+KERNELS = 12.0  # behind one of our operations, forward and backward each, where everything is issued by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,4 +122,4 @@ def computation(work: Work, r: Rates) -> Any:
     again = (work.again * forward).sum(0) + (work.again.max(0) + work.rescored) * scores
     again = again + work.rescored * (work.scores > 0) * (forward * (kind == ATTENTION)).sum(0)
     beside = (work.logits * r.loss + work.exchanged * r.routing) / r.bandwidth
-    return (forward * times).sum(0) + again + 3 * scores + beside
+    return (forward * times).sum(0) + again + 3 * scores + beside + work.unpacked / r.unpack

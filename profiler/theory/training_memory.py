@@ -99,10 +99,11 @@ def _states(model: ModelSpec, setup: TrainSetup) -> tuple[Any, Any, Any, Any]:
         return whole / spread[3] + cast, 0.0, trained, gathered
     wide = master(setup)
     gradient = max(gradient_width(setup), wide) if setup.zero >= 2 else gradient_width(setup)
-    weights = 0.0 if sharded and wide else held * narrow / spread[3]  # under ZeRO 3 the wide copy is the only one
+    only = wide if sharded and wide else narrow  # under ZeRO 3 the wide copy is the only one
     bucket = held * gradient_width(setup) if setup.zero == 0 and setup.replicas > 1 else 0.0
     layer = 2 * held * narrow / (model.layers / setup.pipeline) * sharded
-    return weights, held * gradient / spread[2], held * (wide + states(setup)) / spread[1], bucket + layer
+    kept = states(setup) + (0.0 if sharded else wide)
+    return held * only / spread[3], held * gradient / spread[2], held * kept / spread[1], bucket + layer
 
 
 def trainable(model: ModelSpec, setup: TrainSetup) -> float:

@@ -34,6 +34,7 @@ PRIORS: dict[str, tuple[float, float]] = {
     "imbalance": (1.15, 0.1),  # tokens of the fullest device of a mixture, of the mean
     "routing": (6.0, 0.4),  # passes over a token's copies to sort them by expert and back
     "cast": (3.0, 0.4),  # passes over a product's activations to narrow them
+    "unpack": (0.3, 0.3),  # of the bandwidth, where packed weights are widened
     "optimizer": (0.7, 0.2),  # of the bandwidth
     "link": (0.7, 0.2),  # of the link's bandwidth
     "network": (0.7, 0.3),
@@ -41,7 +42,7 @@ PRIORS: dict[str, tuple[float, float]] = {
     "leak": (0.1, 0.5),  # of that traffic, that slows the computation all the same
     "exposed": (0.8, 0.15),  # of a tensor-parallel group's traffic; less where it is asynchronous
     "stragglers": (0.004, 0.5),  # of the step, for every doubling of the devices
-    "operation": (8e-6, 0.3),  # seconds in which the host issues one operation
+    "operation": (15e-6, 0.3),  # seconds in which the host issues one operation
     "step": (10e-3, 0.5),  # seconds once a step
 }
 # The largest rate that any product reaches, of the peak: stas00/ml-engineering "MAMF" (microbench.csv), averaged by generation.
@@ -98,6 +99,7 @@ class Rates:
     imbalance: Any
     routing: Any
     optimizer: Any  # bytes/s
+    unpack: Any  # bytes/s
     overlap: Any
     leak: Any
     exposed: Any
@@ -204,6 +206,7 @@ def rates(device: Device, setup: TrainSetup, constants: Constants | None = None)
         cast=v["cast"] if narrow else 0.0,
         imbalance=v["imbalance"],
         routing=v["routing"],
+        unpack=device.bandwidth * v["unpack"],
         optimizer=device.bandwidth * v["optimizer"],
         overlap=v["overlap"],
         leak=v["leak"],

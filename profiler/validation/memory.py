@@ -110,7 +110,7 @@ def precision(text: str) -> Precision:
 
 def training_setup(row: Row, trainer: str) -> TrainSetup:
     """How the row's model was trained."""
-    text = words.said(row, "workload", "setting", "notes", "software")
+    text = words.said(row, "workload", "setting", "notes", "software").replace("_", " ").replace("-", " ")
     number = words.count(row["num_devices"]) or 1
     alpaca = "alpaca" in row["seq_len"].lower()
     method = words.method(f"{row['workload']} {row['setting']}")
@@ -120,7 +120,9 @@ def training_setup(row: Row, trainer: str) -> TrainSetup:
     base = _base(quant) if method != "full" else ""
     trained = re.search(r"trainable ([\d,]+)", row["setting"])
     known = words.zero(row["setting"], trainer) if number > 1 else {"zero": 0}
-    again = re.search(r"(?:activation|gradient)[ -]*checkpoint\w*[ =:]*(\w+)?|recompute[ =:]*(\w+)?", text)
+    again = re.search(
+        r"(?:\b(?:full|no|without|selective(?: op| layer)?) )?(?:(?:activation |gradient )?(?:checkpoint|recomput)\w*|\bac\b)", text
+    )
     recompute = words.recompute(again[0] if again else "", trainer)
     if method != "full" and known["zero"] == 3 and number > 1 and TRAINERS[trainer].recompute_sharded:
         recompute = "full"
@@ -130,7 +132,7 @@ def training_setup(row: Row, trainer: str) -> TrainSetup:
         micro_batch=words.sequences(row["batch"], 1) or (FINE_TUNED if alpaca else 1),
         trainer=trainer,
         compute="float16" if compute == "float16" else "float32" if compute == "float32" and not mixed else "bfloat16",
-        pure=method == "full" and not mixed and (pure or row["quant"].lower().startswith(("bf16", "bfloat16", "int8"))),
+        pure=method == "full" and not mixed and (pure or TRAINERS[trainer].narrow),
         method=method,
         base=base,
         trainable=float(trained[1].replace(",", "")) if trained else None,
@@ -162,7 +164,7 @@ def _base(text: str) -> str:
 
 def quantization(text: str) -> str:
     """The key of FORMATS that a cell means, alone or among other words. Raises ValueError where it means none."""
-    for word in (text, *re.split(r"[\s(),/+]+", text)):
+    for word in (text, *re.split(r"[\s(),/+]+", text), *re.split(r"[\s(),/+-]+", text)):
         try:
             return format_named(word)
         except ValueError:

@@ -41,6 +41,7 @@ class Case:
     metric: str
     unit: str
     causal: bool
+    basis: str = ""  # number format whose peak a utilisation refers to; "": that of the products
 
     @property
     def timed(self) -> bool:
@@ -77,7 +78,8 @@ def case_of(row: Row) -> Case:
     setup = setup_of(row, model, device)
     year = words.year(row)
     causal = year >= CAUSAL_SINCE.get(setup.trainer, 10_000) or ("causal" in row["notes"] and "non-causal" not in row["notes"])
-    return Case(model, device, setup, row["metric"].lower(), row["unit"], causal)
+    basis = "bfloat16" if re.search(r"bf16[a-z ]* peak|peak[a-z ]* bf16|(?:vs|to) bf16", words.said(row, "notes", "metric", "unit")) else ""
+    return Case(model, device, setup, row["metric"].lower(), row["unit"], causal, basis)
 
 
 def model_of(row: Row) -> ModelSpec:
@@ -96,7 +98,8 @@ def reported(case: Case, found: Training) -> float:
     """A prediction in the metric and unit of its row."""
     metric, unit = case.metric, case.unit.lower()
     if "mfu" in metric or "utilization" in metric or "utilisation" in metric:
-        return found.utilisation(case.causal) * (100 if "%" in unit or not unit else 1)
+        share = found.achieved(case.causal) / case.device.peak.get(case.basis, found.peak)
+        return share * (100 if "%" in unit or not unit else 1)
     if "flop" in metric:
         achieved = found.achieved(case.causal)
         return achieved / (1e15 if unit.startswith("p") else 1e12) * (1 if _per_device(case) else case.setup.devices)
@@ -126,12 +129,16 @@ def setup_of(row: Row, model: ModelSpec, device: Device) -> TrainSetup:
     stated = words.degrees(row["sharding"]) or words.degrees(row["notes"])
     number = words.count(row["num_devices"])
     kernel = words.attention(row, trainer)
+    method = words.method(text + " " + row["software"].lower())
     setup = TrainSetup(
         sequence=sequence,
         trainer=trainer,
         compute=format,
-        pure=pure,
-        method=words.method(text + " " + row["software"].lower()),
+        pure=pure or (TRAINERS[trainer].narrow and not re.search(r"amp|mixed", row["precision"].lower())),
+        method=method,
+        base="nf4"
+        if method != "full" and re.search(r"qlora|nf4|4.?bit", words.said(row, "precision", "sharding", "notes", "software"))
+        else "",
         optimizer=words.optimizer(row["software"] + " " + row["notes"]),
         recompute=words.recompute(row["act_ckpt"], trainer),
         attention=kernel,

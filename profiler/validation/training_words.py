@@ -66,7 +66,7 @@ def recompute(text: str, trainer: str) -> Recompute:
     text = text.lower()
     words: list[tuple[str, Recompute]] = [
         (r"default|^\s*$", TRAINERS[trainer].recompute),
-        (r"none|^\s*(false|no|off|0)\b|without|minimal", "none"),
+        (r"none|^\s*(false|no|off|0)\b|without|minimal|disabled", "none"),
         (r"selective (op|layer)|every|alternat|half|save_|proj|dots|custom|offload", "half"),
         (r"select|attention|core", "half" if trainer == "torchtitan" else "attention"),
     ]
