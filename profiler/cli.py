@@ -20,7 +20,11 @@ from profiler.catalog import models as catalogue
 from profiler.catalog.machine import available_memory, devices, native_dtype, this_machine
 from profiler.catalog.resolve import resolve
 from profiler.cli_border import Json, border, finish, print_json
+from profiler.cli_predict import devices as list_devices
+from profiler.cli_predict import predict
 from profiler.cli_runs import kept
+from profiler.cli_sweep import sweep_command
+from profiler.cli_validate import validate
 from profiler.record.jobs import Jobs
 from profiler.record.run import Run
 from profiler.record.store import Store, new_id
@@ -36,6 +40,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(kept, name="runs")
+app.command()(predict)
+app.command("sweep")(sweep_command)
+app.command()(validate)
+app.command("devices")(list_devices)
 
 Device = Annotated[Optional[str], typer.Option(help="cpu, cuda:N or mps; the best one here if not said.")]
 Threads = Annotated[Optional[int], typer.Option(help="Processor threads, each on a core of its own; all cores if not said.")]
