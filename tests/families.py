@@ -43,11 +43,11 @@ FALCON = {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "
 SMALL: dict[str, dict] = {
     "llama": GROUPED,
     "llama.biases": GROUPED | {"attention_bias": True, "mlp_bias": True},
-    "llama4_text": WIDE | {"intermediate_size_mlp": 128, "num_local_experts": 4, "interleave_moe_layer_step": 2},
+    "llama4_text": WIDE | {"intermediate_size_mlp": 128, "num_local_experts": 4, "num_experts_per_tok": 1, "interleave_moe_layer_step": 2},
     "arcee": GROUPED,
     "mistral": GROUPED | {"sliding_window": 16},
     "ministral3": WIDE,
-    "mixtral": GROUPED | {"num_local_experts": 4},
+    "mixtral": GROUPED | {"num_local_experts": 4, "num_experts_per_tok": 2},
     "phi3": GROUPED | {"sliding_window": 16},
     "granite": GROUPED,
     "granitemoe": GROUPED | {"num_local_experts": 4, "num_experts_per_tok": 2},

@@ -24,7 +24,8 @@ KINDS = {  # how configurations call what a layer is
 
 def decoder_blocks(f: Facts, family: Family) -> tuple[Block, ...]:
     """The blocks of a decoder: equal ones once."""
-    experts = f.expert_layers if not family.split and f.counted("experts") > 1 else set()
+    many = f.count("experts") if family.mixture else f.counted("experts")
+    experts = f.expert_layers if many > 1 and not family.split else set()
     often = Counter((kind, i in experts) for i, kind in enumerate(kinds(f, family)))
     return tuple(_block(f, family, kind, mixed, repeat) for (kind, mixed), repeat in often.items())
 
@@ -90,7 +91,7 @@ def _block(f: Facts, family: Family, kind: str, with_experts: bool, repeat: int)
 def attention(f: Facts, family: Family, *, sliding: bool = False, **more: Any) -> Attention | LatentAttention:
     """Attention as the configuration says."""
     heads = f.count("heads")
-    if f.get("kv_lora_rank"):
+    if family.latent or f.get("kv_lora_rank"):
         return _latent(f, heads)
     kv_heads = f.count("kv_heads", heads)
     if heads % kv_heads:
@@ -155,8 +156,8 @@ def _recurrent(f: Facts, family: Family) -> Mixer:
 
 def _mamba2(f: Facts, inner: int, state: dict[str, Any]) -> StateSpace:
     heads = f.count("state_heads")
-    width = f.get("state_head_dim") or f.get("head_dim")
-    inner = heads * width if isinstance(width, int) else f.counted("mamba_d_ssm") or inner
+    width = "state_head_dim" if f.get("state_head_dim") else "head_dim"
+    inner = f.counted("mamba_d_ssm") or inner if f.get(width, "auto") == "auto" else heads * f.count(width)
     norm = inner if f.says("mamba_rms_norm", True) else 0
     return StateSpace(
         version=2, inner=inner, heads=heads, groups=f.count("groups", 1), chunk=f.count("chunk", 256), norm_width=norm, **state
@@ -164,14 +165,14 @@ def _mamba2(f: Facts, inner: int, state: dict[str, Any]) -> StateSpace:
 
 
 def _mlp(f: Facts, family: Family) -> Mlp:
-    width = f.counted("intermediate_size_mlp") or f.count("ffn", 4 * f.count("hidden"))
+    width = f.counted("intermediate_size_mlp") or f.count("ffn", None if family.gated else 4 * f.count("hidden"))
     return Mlp(width=width, gated=family.gated, bias=f.flag(family.mlp_bias))
 
 
 def _experts(f: Facts, family: Family) -> Experts:
     width = f.counted("expert_ffn") or f.count("ffn")
     shared = f.counted("shared_expert_intermediate_size") or f.counted("moe_shared_expert_intermediate_size")
-    count, per_token = f.count("experts"), f.count("experts_per_token", 2)
+    count, per_token = f.count("experts"), f.count("experts_per_token")
     if per_token > count:
         raise ValueError(f"{f.name('experts_per_token')} = {per_token} is more than {f.name('experts')} = {count}.")
     return Experts(

@@ -38,26 +38,8 @@ SAME = {
 
 def from_hf_config(config: dict[str, Any], *, name: str, reference: str, origin: Origin, location: str = "") -> ModelSpec:
     """The ModelSpec of a configuration. Raises ValueError naming the field that is missing or absurd."""
-    told = language_part(config)
-    if not isinstance(told.get("model_type"), str):
-        raise ValueError(f"{name}: the configuration has no model_type, so it does not describe a transformers model.")
-    family, known = family_of(told)
-    if told.get("is_encoder_decoder") and family.shape != "encoder-decoder":
-        raise ValueError(f"{name}: is_encoder_decoder is set, but {told['model_type']} is no encoder-decoder that is known here.")
-    facts = Facts(told, family.fixed, family.defaults)
     try:
-        return ModelSpec(
-            reference=reference,
-            name=name,
-            origin=origin,
-            location=location,
-            config=told,
-            family=told["model_type"],
-            assumed=not known,
-            buildable=family.buildable,
-            **_stacks(facts, family),
-            **_ends(facts, family),
-        )
+        return ModelSpec(reference=reference, name=name, origin=origin, location=location, **_shape(language_part(config)))
     except ValidationError as error:
         raise ValueError(f"{name}: the configuration is not plausible: {sentence(error)}") from None
     except ValueError as error:
@@ -66,12 +48,23 @@ def from_hf_config(config: dict[str, Any], *, name: str, reference: str, origin:
         raise ValueError(f"{name}: the configuration holds a value of a wrong kind ({error}).") from None
 
 
+def _shape(config: dict[str, Any]) -> dict[str, Any]:
+    """All that a configuration says of a model."""
+    if not isinstance(config.get("model_type"), str):
+        raise ValueError("the configuration has no model_type, so it does not describe a transformers model.")
+    family, known = family_of(config)
+    if config.get("is_encoder_decoder") and family.shape != "encoder-decoder":
+        raise ValueError(f"is_encoder_decoder is set, but {config['model_type']} is no encoder-decoder that is known here.")
+    facts = Facts(config, family.fixed, family.defaults)
+    said = {"config": config, "family": config["model_type"], "assumed": not known, "buildable": family.buildable}
+    return said | _stacks(facts, family) | _ends(facts, family)
+
+
 def language_part(config: dict[str, Any]) -> dict[str, Any]:
     """The part of a configuration that describes the language model: itself, or what it holds as text_config."""
-    held = config.get("text_config")
+    held, whole = config.get("text_config"), str(config.get("model_type"))
     if not isinstance(held, dict):
-        return config | {"model_type": SAME[config["model_type"]]} if config.get("model_type") in SAME else config
-    whole = str(config.get("model_type"))
+        return config | {"model_type": SAME[whole]} if whole in SAME else config
     family = held.get("model_type") or TEXT.get(whole, whole)
     shared = {key: config[key] for key in ("tie_word_embeddings", "vocab_size") if config.get(key) is not None}
     return shared | held | {"model_type": SAME.get(family, family)}

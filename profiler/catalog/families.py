@@ -27,6 +27,8 @@ class Family:
     pattern: int = 0  # every n-th layer sees everything, the others a window; 1: all have a window; 0: none
     recurrent: Literal["", "mamba", "mamba2", "delta", "convolution"] = ""  # what layers without attention have
     every: Literal["", "recurrent", "both"] = ""  # all layers are recurrent, or have attention and recurrence side by side
+    mixture: bool = False  # always has experts
+    latent: bool = False  # always has latent attention
     split: bool = False  # a layer is either a mixer or an MLP, never both
     inner_norm: bool = False  # Mamba-1: step size, B and C are normalised
     gated_attention: bool = False
@@ -43,6 +45,8 @@ class Family:
 
 
 LLAMA = Family()
+MIXTURE = Family(mixture=True)
+DEEPSEEK = Family(mixture=True, latent=True)
 PLAIN: dict[str, Any] = {"norm_vectors": 2, "qkv_bias": False, "output_bias": False, "mlp_bias": False, "gated": False}
 BIASED = PLAIN | {"qkv_bias": True, "output_bias": True, "mlp_bias": True}
 QWEN2: dict[str, Any] = {"qkv_bias": True, "output_bias": False}
@@ -58,18 +62,18 @@ LONG = {"max_position_embeddings": 2**20}  # nothing limits a recurrent model
 FAMILIES: dict[str, Family] = {
     # --- Llama and its like
     "llama": LLAMA,
-    "llama4_text": Family(pattern=4, defaults={"num_shared_experts": 1, "attention_chunk_size": 8192}),
+    "llama4_text": Family(mixture=True, pattern=4, defaults={"num_shared_experts": 1, "attention_chunk_size": 8192}),
     "mistral": Family(pattern=1),
     "ministral": Family(pattern=1),
     "ministral3": Family(pattern=1, defaults={"head_dim": 128}),
-    "mixtral": Family(pattern=1),
+    "mixtral": Family(mixture=True, pattern=1),
     "phi3": Family(pattern=1),
     "granite": LLAMA,
-    "granitemoe": LLAMA,
+    "granitemoe": MIXTURE,
     "olmo": Family(norm_vectors=0),
     "olmo2": Family(qk_norm="full"),
     "olmo3": Family(qk_norm="full", pattern=4),
-    "olmoe": Family(qk_norm="full"),
+    "olmoe": Family(mixture=True, qk_norm="full"),
     "smollm3": Family(tied=True),
     "exaone": LLAMA,
     "exaone4": Family(qk_norm="head", pattern=4),
@@ -84,12 +88,12 @@ FAMILIES: dict[str, Family] = {
     "baichuan": Family(buildable=False, defaults={"max_position_embeddings": 4096}),
     # --- Qwen
     "qwen2": Family(**QWEN2),
-    "qwen2_moe": Family(qkv_bias="qkv_bias", output_bias=False, shared_gate=True, defaults={"qkv_bias": True}),
+    "qwen2_moe": Family(mixture=True, qkv_bias="qkv_bias", output_bias=False, shared_gate=True, defaults={"qkv_bias": True}),
     "qwen3": Family(qk_norm="head"),
-    "qwen3_moe": Family(qk_norm="head"),
-    "qwen3_next": Family(**GATED, shared_gate=True),
+    "qwen3_moe": Family(mixture=True, qk_norm="head"),
+    "qwen3_next": Family(**GATED, mixture=True, shared_gate=True),
     "qwen3_5_text": Family(**GATED),
-    "qwen3_5_moe_text": Family(**GATED, shared_gate=True),
+    "qwen3_5_moe_text": Family(**GATED, mixture=True, shared_gate=True),
     # --- Gemma
     "gemma": Family(tied=True),
     "gemma2": Family(norms=4, pattern=2, tied=True),
@@ -108,20 +112,20 @@ FAMILIES: dict[str, Family] = {
         },
     ),
     # --- mixtures of experts
-    "deepseek_v2": LLAMA,
-    "deepseek_v3": LLAMA,
-    "deepseek_v32": LLAMA,
-    "glm_moe_dsa": LLAMA,
-    "glm4_moe_lite": LLAMA,
-    "minicpm3": Family(tied=True),
-    "ernie4_5_moe": Family(router_bias=True, tied=True),
-    "hunyuan_v1_moe": Family(qk_norm="head"),
-    "granitemoeshared": LLAMA,
-    "kimi_k2": Family(buildable=False),
-    "phimoe": Family(norm_vectors=2, pattern=1, head_bias="lm_head_bias"),
-    "gpt_oss": Family(mlp_bias=True, router_bias=True, sinks=True, pattern=2, defaults={"attention_bias": True}),
-    "minimax_m2": Family(qk_norm="full"),
-    "dots1": Family(qk_norm="head"),
+    "deepseek_v2": DEEPSEEK,
+    "deepseek_v3": DEEPSEEK,
+    "deepseek_v32": DEEPSEEK,
+    "glm_moe_dsa": DEEPSEEK,
+    "glm4_moe_lite": DEEPSEEK,
+    "minicpm3": Family(tied=True, latent=True),
+    "ernie4_5_moe": Family(mixture=True, router_bias=True, tied=True),
+    "hunyuan_v1_moe": Family(mixture=True, qk_norm="head"),
+    "granitemoeshared": MIXTURE,
+    "kimi_k2": Family(mixture=True, latent=True, buildable=False),
+    "phimoe": Family(mixture=True, norm_vectors=2, pattern=1, head_bias="lm_head_bias"),
+    "gpt_oss": Family(mixture=True, mlp_bias=True, router_bias=True, sinks=True, pattern=2, defaults={"attention_bias": True}),
+    "minimax_m2": Family(mixture=True, qk_norm="full"),
+    "dots1": Family(mixture=True, qk_norm="head"),
     # --- GLM
     "glm": Family(output_bias=False, defaults={"attention_bias": True}),
     "glm4": Family(output_bias=False, norms=4, defaults={"attention_bias": True}),
@@ -154,7 +158,7 @@ FAMILIES: dict[str, Family] = {
     "falcon_h1": Family(recurrent="mamba2", every="both", defaults={"mamba_rms_norm": False}),
     "granitemoehybrid": Family(recurrent="mamba2"),
     "nemotron_h": Family(norms=1, gated=False, recurrent="mamba2", split=True),
-    "lfm2_moe": Family(qk_norm="head", recurrent="convolution", tied=True),
+    "lfm2_moe": Family(mixture=True, qk_norm="head", recurrent="convolution", tied=True),
     # --- encoders
     "bert": Family(**BIASED, positions=0, embedding_norms=1, pooler=True, final_norms=0, shape="encoder", defaults={"type_vocab_size": 2}),
     "roberta": Family(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from profiler.catalog.facts import Facts
 from profiler.catalog.families import BIASED, FAMILIES, LLAMA, PLAIN, QWEN2, Family
 
 Config = dict[str, Any]
@@ -40,7 +41,8 @@ def _falcon(config: Config) -> Family:
 def _mpt(config: Config) -> Family:
     """Never a bias in transformers' class, nor a position table (ALiBi)."""
     heads = (config.get("attn_config") or {}).get("kv_n_heads")
-    ffn = config.get("expansion_ratio", 4) * config.get("d_model", 2048)
+    facts = Facts(config, {}, {})
+    ffn = facts.count("expansion_ratio", 4) * facts.count("hidden")
     return Family(
         **PLAIN | {"norm_vectors": 1},
         tied=True,
@@ -85,14 +87,14 @@ def _opt(config: Config) -> Family:
         **PLAIN | {"qkv_bias": bias, "output_bias": bias, "mlp_bias": bias},
         tied=True,
         positions=2,
-        final_norms=int(last),
+        final_norms=int(bool(last)),
         defaults={"enable_bias": True},
     )
 
 
 def _glm4_moe(config: Config) -> Family:
     """Queries and keys are normalised in the larger one."""
-    return Family(output_bias=False, qk_norm="head" if config.get("use_qk_norm") else "")
+    return Family(mixture=True, output_bias=False, qk_norm="head" if config.get("use_qk_norm") else "")
 
 
 def _chatglm(config: Config) -> Family:

@@ -102,6 +102,11 @@ def test_first_layers_of_deepseek_are_dense():
     [
         ("mixtral", {"num_experts_per_tok": 9}, "num_experts_per_tok"),
         ("mixtral", {"num_local_experts": "many"}, "num_local_experts"),
+        ("mixtral", {"num_local_experts": None}, "num_experts"),
+        ("mixtral", {"num_experts_per_tok": None}, "num_experts_per_tok"),
+        ("llama", {"intermediate_size": None}, "intermediate_size"),
+        ("llama", {"model_type": ["llama"]}, "model_type"),
+        ("deepseek_v3", {"kv_lora_rank": None}, "kv_lora_rank"),
         ("deepseek_v3", {"qk_nope_head_dim": None}, "qk_nope_head_dim"),
         ("mamba", {"state_size": 0}, "state_size"),
         ("mamba2", {"num_heads": None}, "num_heads"),
@@ -119,3 +124,16 @@ def test_a_wrong_field_is_named(name, fields, said):
         spec(small(name, **fields))
 
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_any_value_gives_a_model_or_one_sentence(name):
+    """Whatever stands in a field: nothing but a ValueError, and what is accepted can be counted."""
+    for field in SMALL[name]:
+        for value in (None, 0, -1, "x", 1.5, [], [1], {}, 10**12, True):
+            try:
+                told = spec(small(name, **{field: value}))
+            except ValueError as error:
+                assert "\n" not in str(error)
+            else:
+                assert parameters(told) > 0
