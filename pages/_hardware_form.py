@@ -22,12 +22,7 @@ PRESETS: dict[str, dict[str, int]] = {
 DEFAULTS = {"batch": 1, "prompt_tokens": 512, "new_tokens": 256}
 SLIDERS = {"prompt_tokens": ("Prompt tokens", 1 << 20), "new_tokens": ("New tokens", 1 << 17), "batch": ("Batch", 1 << 10)}  # title, most
 LARGEST = 10_000_000  # that an address may ask for
-SPLIT_WORDS = {
-    "usual": "as the engine does",
-    "tensor": "each layer (tensor parallel)",
-    "layers": "by layers (pipeline)",
-    "copies": "a copy each",
-}
+SPLIT_WORDS = {"usual": "as the engine does", "tensor": "tensor parallel", "layers": "pipeline", "copies": "a copy each"}
 HELP = {
     "model": "Pick one of the catalogue, or type: a Hugging Face id (owner/name), a folder with config.json, or a config.json itself. "
     "Only the shape matters here; weights need not be there.",

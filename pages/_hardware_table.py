@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages._hardware_here import Here
 from profiler.analysis.fleet import Choice
 from profiler.figures.hardware import named
 
@@ -19,7 +20,7 @@ HELP = {
     "energy": "Rough: from the power limit, less of it while waiting for memory. A dash where the limit is not known.",
     "cost": "Of new tokens, prompts included, at this batch and never idle; where a price is typed under More.",
     "origin": "calibrated: constants are fitted to measurements of this software on this family of devices, not necessarily on this one. "
-    "transferred: from its relatives.",
+    "transferred: from its relatives. measured here: this machine's own run, at its own workload.",
 }
 
 
@@ -29,7 +30,7 @@ def row(one: Choice) -> dict:
     speeds = {
         "first": 1e3 * first.time,
         "token": 1e3 * each.time if one.writes else None,
-        "interval": _range(each if one.writes else first),
+        "interval": _range(each.low, each.high) if one.writes else _range(first.low, first.high),
         "rate": one.rate,
         "energy": one.energy,
         "cost": one.cost,
@@ -49,13 +50,30 @@ def row(one: Choice) -> dict:
     }
 
 
-def _range(timed) -> str:
-    return f"{1e3 * timed.low:.3g} – {1e3 * timed.high:.3g}"
+def _range(low: float, high: float) -> str:
+    return f"{1e3 * low:.3g} – {1e3 * high:.3g}"
 
 
-def table(choices: Sequence[Choice]) -> None:
+def measured_row(found: Here) -> dict:
+    """The run of this machine, at its own workload."""
+    work = found.run.spec.generate
+    first, each = found.measured.get("prefill"), found.measured.get("decode")
+    return {
+        "device": f"{found.title}, {work.prompt_tokens:,} + {work.new_tokens:,} tokens, batch {work.batch}",
+        "fits": "✓",
+        "first": 1e3 * first.median if first else None,
+        "token": 1e3 * each.median if each else None,
+        "interval": _range(*each.interval) if each else None,
+        "rate": work.batch / each.median if each else None,
+        "engine": "transformers",
+        "origin": "measured here",
+    }
+
+
+def table(choices: Sequence[Choice], found: Here | None = None) -> None:
     """The table; columns that say nothing for this model or these devices are left out."""
-    rows = [row(one) for one in choices]
+    rows = [measured_row(found)] if found else []
+    rows += [row(one) for one in choices]
     unit = "tokens/s" if choices[0].writes else "texts/s"
     number = st.column_config.NumberColumn
     columns: dict[str, Any] = {
@@ -76,7 +94,7 @@ def table(choices: Sequence[Choice]) -> None:
         "engine": "engine",
         "origin": st.column_config.TextColumn("origin", help=HELP["origin"]),
     }
-    empty = {name: None for name in ("token", "energy", "cost") if all(line[name] is None for line in rows)}
+    empty = {name: None for name in ("token", "energy", "cost") if all(line.get(name) is None for line in rows)}
     held = sum(one.fits for one in choices)
     st.dataframe(
         rows,
@@ -85,5 +103,5 @@ def table(choices: Sequence[Choice]) -> None:
         height=min(36 * (len(rows) + 1) + 3, 460),
         column_config=columns | empty,
         placeholder="–",
-        alt=f"{len(rows)} devices with their predicted times; {held} hold the model",
+        alt=f"{len(choices)} devices with their predicted times; {held} hold the model",
     )

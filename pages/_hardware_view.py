@@ -5,17 +5,18 @@ from typing import Any
 
 import streamlit as st
 
-from pages._hardware_here import here, seen, told
+from pages._hardware_here import Here, here, seen, told
 from pages._hardware_one import closely
 from pages._hardware_table import table
 from profiler.analysis.fleet import Choice, Stack, Workload, choice, finding, fleet, front, obstacles, shortlist, standing
 from profiler.figures.hardware import AGAINST, devices_roofline, front_figure, shares_figure, spending, times_figure
 from profiler.spec.device import Device
 from profiler.spec.model import ModelSpec
-from profiler.spec.units import words
+from profiler.spec.units import number, words
 
 UNDER_ROOFS = 5  # devices in one roofline
 HELP = {
+    "held": "By accounting: weights, KV cache at the full length, activations, and what the software keeps for itself.",
     "times": "A dot is the prediction; four of five measurements of its kind lay within such a whisker. Both ends of the axis are far "
     "apart, so it is logarithmic. The star is a device of your own.",
     "shares": "Moving bytes: weights and cache through memory. Calculating: multiplications. Overhead: starting operators, and what an "
@@ -40,15 +41,18 @@ def comparison(
         st.error("No device passes the filters under More; widen them.", icon=":material/filter_alt_off:")
         return
     for problem, count in obstacles(choices).items():
-        whom = "" if count == len(choices) else f" (Of {count} of the {len(choices)} devices.)"
+        whom = "" if count == len(choices) else f" This concerns {count} of the {len(choices)} devices."
         st.warning(f"{problem}{whom} What is shown is as if it could be.", icon=":material/warning:")
     st.subheader(finding(model, choices), anchor=False)
     _numbers(choices)
-    wanted = chosen_by()
+    wanted = {one.id: one for one in chosen_by()}
     known = {one.device.id: one for one in choices}
-    compared = [known.get(one.id) or choice(model, one, setup, work, costs.get(one.id)) for one in wanted] or shortlist(choices)
-    _times(model, compared)
-    table(choices)
+    own = [one for one in choices if one.own and one.device.id not in wanted]
+    asked = [known.get(id) or choice(model, one, setup, work, costs.get(id)) for id, one in wanted.items()]
+    compared = asked + own if asked else shortlist(choices)
+    found = here(model)
+    _times(model, compared, found)
+    table(choices, found)
     left, right = st.columns(2)
     with left:
         _front(choices, compared)
@@ -63,9 +67,7 @@ def _numbers(choices: Sequence[Choice]) -> None:
     columns = st.columns(4)
     held = f"{len(fitting)} of {len(choices)}"
     need = words(choices[0].estimate.memory, "B")
-    columns[0].metric(
-        "Hold it", held, f"needs {need} on each", **CARD, help="By accounting: weights, KV cache at the full length, activations."
-    )
+    columns[0].metric("Hold it", held, f"needs {need} on each", **CARD, help=HELP["held"])
     phase = "decode" if choices[0].writes else "prefill"
     fastest = fitting[0] if fitting else None
     frugal = min((one for one in fitting if one.energy is not None), key=lambda one: one.energy or 0.0, default=None)
@@ -76,12 +78,13 @@ def _numbers(choices: Sequence[Choice]) -> None:
     _card(columns[3], "Cheapest", cheapest, lambda one: f"{words(one.cost, '1')} per million", "Type prices under More, Prices.")
 
 
+NOTHING = {"Fastest": "none holds it", "Least energy": "not known", "Cheapest": "no price is known"}
 CARD: dict[str, Any] = {"delta_color": "off", "delta_arrow": "off", "border": True, "height": "stretch"}
 
 
 def _card(column, title: str, one: Choice | None, value: Callable[[Choice], str], meaning: str) -> None:
     if one is None:
-        column.metric(title, "–", "no price is known" if title == "Cheapest" else "none", **CARD, help=meaning)
+        column.metric(title, "–", NOTHING[title], **CARD, help=meaning)
     else:
         column.metric(title, value(one), one.device.title, **CARD, help=meaning)
 
@@ -93,7 +96,7 @@ def _interval(one: Choice | None, phase: str) -> str:
     return f"{words(timed.low, 's')} to {words(timed.high, 's')}; {one.estimate.origin}. Four of five measurements of its kind lay within."
 
 
-def _times(model: ModelSpec, compared: Sequence[Choice]) -> None:
+def _times(model: ModelSpec, compared: Sequence[Choice], found: Here | None) -> None:
     """How long each takes, and what on."""
     phases = {"decode": "Writing a token", "prefill": "Reading the prompt"} if model.head else {"prefill": "Reading the texts"}
     phase = st.segmented_control(
@@ -106,7 +109,6 @@ def _times(model: ModelSpec, compared: Sequence[Choice]) -> None:
         bind="query-params",
         label_visibility="collapsed",
     )
-    found = here(model)
     left, right = st.columns([3, 2])
     with left:
         st.markdown(f"###### {_range(compared, phase)}", help=HELP["times"])
@@ -122,12 +124,12 @@ def _times(model: ModelSpec, compared: Sequence[Choice]) -> None:
 def _range(compared: Sequence[Choice], phase: str) -> str:
     ordered = sorted(compared, key=lambda one: one.timed(phase).time)
     fast, slow = ordered[0], ordered[-1]
-    what = "A token" if phase == "decode" else "The first token"
+    what = "A token" if phase == "decode" else "The first token" if fast.writes else "A batch of texts"
     if fast is slow:
         return f"{what} takes {words(fast.timed(phase).time, 's')} on the {fast.device.title}"
     times = slow.timed(phase).time / fast.timed(phase).time
     start = f"{what} takes {words(fast.timed(phase).time, 's')} on the {fast.device.title}"
-    return f"{start}, {words(times, '1')} times as long on the {slow.device.title}"
+    return f"{start}, {number(times, 2)} times as long on the {slow.device.title}"
 
 
 def _mostly(compared: Sequence[Choice], phase: str) -> str:
@@ -143,7 +145,7 @@ def _mostly(compared: Sequence[Choice], phase: str) -> str:
 
 def _front(choices: Sequence[Choice], compared: Sequence[Choice]) -> None:
     """Speed against what it costs."""
-    fitting = [one for one in choices if one.fits]
+    fitting = [one for one in choices if one.fits] or list(choices)
     priced = sum(one.cost is not None for one in fitting)
     kinds = [kind for kind in AGAINST if kind != "cost" or priced > 1]
     if not choices[0].writes:
@@ -161,9 +163,8 @@ def _front(choices: Sequence[Choice], compared: Sequence[Choice]) -> None:
     )
     known = [(one, cost) for one in fitting if (cost := spending(one, against)) is not None]
     best = [known[at][0] for at in front([(cost, one.rate) for one, cost in known])]
-    said = f"{len(best)} of {len(known)} devices are beaten by none in both speed and {against}"
-    if not best:
-        said = f"No device that holds it has a known {against}"
+    had = "" if fitting[0].fits else "If they had room: "
+    said = f"{had}{len(best)} of {len(known)} devices are beaten by none in both speed and {against}"
     title.markdown(f"###### {said}", help=HELP["front"])
     st.plotly_chart(front_figure(fitting, against, compared), key="front", alt=f"Speed against {against}: {said}")
 

@@ -19,7 +19,7 @@ SPENT = {
     "overhead": ("overhead", RED),
     "communication": ("between devices", PINK),
 }
-PHASES = {"decode": "time per token (ms)", "prefill": "time to first token (ms)"}
+PHASES = {"decode": "time per token (ms)", "prefill": "time to first token (ms)", "texts": "time of a batch of texts (ms)"}
 ROW = 30  # pixels of one device
 LOW = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left", "traceorder": "normal"}
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
@@ -48,7 +48,8 @@ class Seen:
 
 def times_figure(choices: Sequence[Choice], phase: str, here: Seen | None = None) -> go.Figure:
     """Milliseconds as dots with their intervals, logarithmic, the first device on top; hollow where the memory is too small."""
-    plot = _rows([named(one) for one in choices] + ([here.name] if here else []), PHASES[phase])
+    what = phase if all(one.writes for one in choices) else "texts"
+    plot = _rows([named(one) for one in choices] + ([here.name] if here else []), PHASES[what])
     groups = (
         ("predicted", [one for one in choices if one.fits and not one.own], BLUE, "circle"),
         ("your device", [one for one in choices if one.fits and one.own], ORANGE, "star"),
@@ -84,7 +85,7 @@ def _dots(plot: go.Figure, names: list[str], seconds: list[tuple], notes: list[s
     plot.add_scatter(
         x=high,
         y=names,
-        text=[f"  {row[0]}" for row in said],
+        text=[f"   {row[0]}" for row in said],
         mode="text",
         textposition="middle right",
         showlegend=False,
@@ -202,7 +203,9 @@ def front_figure(choices: Sequence[Choice], against: str, chosen: Sequence[Choic
     _crowd(
         plot, best, "no device is both cheaper and faster" if against == "cost" else "none beats it in both", {"size": 11, "color": ORANGE}
     )
-    labels = _spread(best)
+    rates = [log10(one.rate) for one, _ in costs] or [0.0]
+    floor, top = min(rates), max(rates)
+    labels = _apart(best, 0.06 * (top - floor))
     ends = _padded([cost for _, cost in costs])
     plot.add_scatter(
         x=[cost for _, cost in labels],
@@ -214,7 +217,7 @@ def front_figure(choices: Sequence[Choice], against: str, chosen: Sequence[Choic
         hoverinfo="skip",
     )
     plot.update_xaxes(type="log", dtick="D2" if ends[1] - ends[0] < 2 else 1, tickformat="~g", range=ends)
-    plot.update_yaxes(type="log", dtick=1, tickformat="~s")
+    plot.update_yaxes(type="log", dtick=1, tickformat="~s", range=[floor - 0.05 * (top - floor) - 0.05, top + 0.12 * (top - floor) + 0.05])
     return plot
 
 
@@ -244,13 +247,10 @@ def _padded(costs: list[float]) -> tuple[float, float]:
     return low - 0.35 * (high - low) - 0.15, high + 0.05 * (high - low) + 0.05
 
 
-def _spread(best: list[tuple[Choice, float]], apart: float = 0.08) -> list[tuple[Choice, float]]:
-    """Those points of the front whose names would not print over each other, the fastest first."""
-    if not best:
-        return []
-    span = log10(best[-1][0].rate / best[0][0].rate) or 1.0
+def _apart(best: list[tuple[Choice, float]], gap: float) -> list[tuple[Choice, float]]:
+    """Those points of the front whose names would not print over each other, the fastest first; `gap` in decades."""
     kept: list[tuple[Choice, float]] = []
     for pair in reversed(best):
-        if not kept or log10(kept[-1][0].rate / pair[0].rate) / span > apart:
+        if not kept or log10(kept[-1][0].rate / pair[0].rate) > gap:
             kept.append(pair)
     return kept
