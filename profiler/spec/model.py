@@ -191,9 +191,11 @@ class ModelSpec(Frozen):
 
     @property
     def kv_heads(self) -> int:
-        """Heads of keys and values; 0 without attention."""
-        found = self.attention
-        return 0 if found is None else found.kv_heads if isinstance(found, Attention) else found.heads
+        """Heads of keys and values, so many as a cache can be divided by: a latent is one for all heads; a state has its own parts."""
+        if self.attention:
+            return self.attention.kv_heads if isinstance(self.attention, Attention) else 1
+        states = (mixer for block in self.blocks for mixer in block.mixers if isinstance(mixer, StateSpace))
+        return next((mixer.heads or mixer.inner for mixer in states), 1)
 
     @property
     def head_dim(self) -> int:

@@ -24,6 +24,11 @@ def test_a_latent_is_all_that_deepseek_keeps():
     assert kv_per_token(of("deepseek-v3"), BF16) == 61 * 576 * 2
 
 
+def test_a_cache_is_divided_among_its_heads():
+    """Eight of Llama-3's; a latent not at all; the state of Mamba-2 by its heads, of Mamba by its channels."""
+    assert [of(id).kv_heads for id in ("llama-3.1-8b", "deepseek-v3", "mamba2-2.7b", "mamba-2.8b")] == [8, 1, 80, 5120]
+
+
 def test_sliding_layers_stop_growing():
     """Gemma-3-27B, at 100,000 tokens: ten layers keep all, 52 keep 1,024."""
     assert kv_bytes(of("gemma-3-27b"), 100_000, BF16) == (10 * 100_000 + 52 * 1024) * 2 * 16 * 128 * 2
