@@ -18,6 +18,7 @@ def prices(known: dict[str, Device], complaints) -> dict[str, float]:
         st.session_state["price_rows"], st.session_state["price_complaints"] = parsed(st.query_params.get("prices", ""), own)
     for sentence in st.session_state["price_complaints"]:
         complaints.error(sentence, icon=":material/block:")
+    st.caption("Choose a device and type what an hour of it costs, to you, in any one currency. No price is known beforehand.")
     titles = {device.id: title for title, device in known.items()}
     rows = [{"device": titles[id], "price": price} for id, price in st.session_state["price_rows"].items() if id in titles]
     edited = st.data_editor(

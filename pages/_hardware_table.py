@@ -59,7 +59,7 @@ def measured_row(found: Here) -> dict:
     work = found.run.spec.generate
     first, each = found.measured.get("prefill"), found.measured.get("decode")
     return {
-        "device": f"{found.title}, {work.prompt_tokens:,} + {work.new_tokens:,} tokens, batch {work.batch}",
+        "device": f"this machine, {work.prompt_tokens:,} + {work.new_tokens:,} × {work.batch}",
         "fits": "✓",
         "first": 1e3 * first.median if first else None,
         "token": 1e3 * each.median if each else None,
@@ -101,6 +101,7 @@ def table(choices: Sequence[Choice], found: Here | None = None) -> None:
         hide_index=True,
         width="stretch",
         height=min(36 * (len(rows) + 1) + 3, 460),
+        column_order=list(columns),
         column_config=columns | empty,
         placeholder="–",
         alt=f"{len(choices)} devices with their predicted times; {held} hold the model",

@@ -23,7 +23,7 @@ class Doubled:
     name: str  # "bandwidth", "compute", "memory", "link"; "" as it is
     parts: dict[str, float]  # seconds of one whole answer, by what they are spent on
     batch: int  # most sequences that fit at once; 0: not even one
-    rate: float  # new tokens/s with so many
+    rate: float  # new tokens/s, of an encoder texts/s, with so many
 
     @property
     def seconds(self) -> float:
@@ -42,19 +42,22 @@ def doubled(model: ModelSpec, one: Choice) -> list[Doubled]:
     }
     if device.link and one.deployment.group > 1:
         variants["link"] = device.model_copy(update={"link": device.link.model_copy(update={"bandwidth": 2 * device.link.bandwidth})})
-    return [_variant(name, model, one, variant) for name, variant in variants.items()]
+    room = {"": most(model, one), "memory": most(model, _on(variants["memory"], one))}
+    return [_variant(name, model, _on(device, one), room.get(name, room[""])) for name, device in variants.items()]
 
 
-def _variant(name: str, model: ModelSpec, one: Choice, device: Device) -> Doubled:
-    work, placed = one.work, one.deployment.model_copy(update={"device": device})
+def _on(device: Device, one: Choice) -> Choice:
+    return replace(one, deployment=one.deployment.model_copy(update={"device": device}))
+
+
+def _variant(name: str, model: ModelSpec, one: Choice, batch: int) -> Doubled:
+    work, placed = one.work, one.deployment
     new = work.new if model.head else 0
     found = estimate(model, placed, work.batch, work.prompt, new or 1)
     first, each = found.prefill.spent, found.decode.spent
     parts = {kind: float(getattr(first, kind) + new * getattr(each, kind)) for kind in KINDS}
-    batch = most(model, replace(one, deployment=placed))
     full = estimate(model, placed, max(batch, 1), work.prompt, new or 1)
-    rate = full.throughput if model.head else max(batch, 1) / full.prefill.time
-    return Doubled(name, parts, batch, float(rate))
+    return Doubled(name, parts, batch, replace(one, estimate=full, work=replace(work, batch=max(batch, 1))).rate)
 
 
 def most(model: ModelSpec, one: Choice) -> int:

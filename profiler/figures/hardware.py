@@ -20,6 +20,7 @@ SPENT = {
     "communication": ("between devices", PINK),
 }
 PHASES = {"decode": "time per token (ms)", "prefill": "time to first token (ms)", "texts": "time of a batch of texts (ms)"}
+GAP = "\u00a0" * 3  # between a dot and its number
 ROW = 30  # pixels of one device
 LOW = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left", "traceorder": "normal"}
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
@@ -85,7 +86,7 @@ def _dots(plot: go.Figure, names: list[str], seconds: list[tuple], notes: list[s
     plot.add_scatter(
         x=high,
         y=names,
-        text=[f"   {row[0]}" for row in said],
+        text=[f"{GAP}{row[0]}" for row in said],
         mode="text",
         textposition="middle right",
         showlegend=False,

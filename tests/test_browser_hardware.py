@@ -1,0 +1,54 @@
+"""The page Hardware in a real browser: figures drawn, a slider moved, a price typed, on a wide and on a narrow screen."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.test_browser import app, chromium, serious, visit  # noqa: F401 - fixtures are used by their names
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_figure_is_drawn_and_nothing_is_wider_than_the_screen(chromium, app, width, scheme):  # noqa: F811 - the fixtures imported above
+    """Six figures, each with its words; no error in the console, no sideways scrolling."""
+    page, errors = visit(chromium, f"{app[0]}/hardware", width=width, scheme=scheme)
+    page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 12", timeout=60_000)
+
+    assert page.locator(".js-plotly-plot").count() == 6
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= width
+    assert serious(errors) == []
+
+
+def test_a_slider_redraws_the_finding_and_the_address(chromium, app):  # noqa: F811 - the fixtures imported above
+    """Moved by the keyboard: another finding, and a link that opens it again."""
+    page, _ = visit(chromium, f"{app[0]}/hardware")
+    finding = page.get_by_role("heading", level=3).first
+    expect(finding).to_contain_text("is the fastest", timeout=60_000)
+    before = finding.inner_text()
+    page.get_by_role("slider").nth(2).press("ArrowRight")
+    page.get_by_role("slider").nth(2).press("ArrowRight")
+
+    expect(finding).not_to_have_text(before, timeout=20_000)
+    expect(page).to_have_url(re.compile("batch="))
+
+
+def test_a_typed_price_gives_a_cost_and_stays_in_the_address(chromium, app):  # noqa: F811 - the fixtures imported above
+    """In the small table under More; the link opens with it."""
+    page, _ = visit(chromium, f"{app[0]}/hardware?prices=rtx-4090:0.4")
+    cheapest = page.get_by_test_id("stMetric").nth(3)
+    expect(cheapest).to_contain_text("per million", timeout=60_000)
+    before = cheapest.inner_text()
+    page.get_by_text("More: software").click()
+    page.get_by_role("tab", name="Prices").click()
+    editor = page.get_by_test_id("stDataFrame").first
+    expect(editor).to_be_visible()
+    box = editor.bounding_box()
+    page.mouse.click(box["x"] + 0.8 * box["width"], box["y"] + 52)
+    page.keyboard.type("8")
+    page.keyboard.press("Enter")
+
+    expect(cheapest).not_to_have_text(before, timeout=20_000)
+    expect(page).to_have_url(re.compile("prices=rtx-4090(%3A|:)8"))
