@@ -3,17 +3,19 @@
 import streamlit as st
 
 from pages._backend import ago, jobs
+from profiler.analysis.foretold import span
 from profiler.catalog.machine import available_memory, this_machine
 from profiler.spec.machine import Ceilings
 from profiler.spec.run import RunSpec
 from profiler.spec.units import words
+from profiler.theory.local import Expected, expected
 from profiler.theory.memory import Memory, capacity, predict_memory
-from profiler.theory.predict import predict
+from profiler.theory.predict import Bound, predict
 from profiler.theory.step import step_cost
 
 
 def prediction(spec: RunSpec) -> None:
-    """Four figures, each with where it comes from."""
+    """Five figures, each with where it comes from."""
     assert spec.model
     known = jobs().ceilings(spec)
     origin = f"on ceilings measured here {ago(known.at)}" if known else "time follows from the first run's ceilings"
@@ -22,7 +24,7 @@ def prediction(spec: RunSpec) -> None:
         "##### Predicted, before measuring",
         help=f"From counting operations and bytes (exact for known families), and {origin}.{assumed}",
     )
-    for column, (title, value, beside, meaning) in zip(st.columns(4), [*_counts(spec), _time(spec, known, origin)]):
+    for column, (title, value, beside, meaning) in zip(st.columns(5), [*_counts(spec), *_times(spec, known, origin)]):
         column.metric(title, value, beside, delta_color="off", delta_arrow="off", border=True, help=meaning)
 
 
@@ -49,15 +51,33 @@ def _counts(spec: RunSpec) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _time(spec: RunSpec, known: Ceilings | None, origin: str) -> tuple[str, str, str, str]:
-    """The least time that the ceilings allow; a dash before any were measured."""
-    title = "Time per token, at least"
+def _times(spec: RunSpec, known: Ceilings | None, origin: str) -> list[tuple[str, str, str, str]]:
+    """What the prompt and one token will take, or at least; dashes before any ceilings were measured."""
+    titles = {"prefill": "Time to first token", "decode": "Time per token"}
     if known is None:
-        why = "Needs this machine's ceilings, which a measurement finds in about 5 s; those of a busy machine are not kept."
-        return title, "–", "after a run on a quiet machine", why
-    bounds = predict(spec, known)
-    meaning = f"No software can be faster on this machine: the {bounds['decode'].binding} roof, {origin}. Measure finds out what it takes."
-    return title, words(bounds["decode"].time, "s"), f"first token: {words(bounds['prefill'].time, 's')}", meaning
+        why = "Needs this machine's ceilings, which a measurement finds in about 7 s; those of a busy machine are not kept."
+        return [(title, "–", "after a run on a quiet machine", why) for title in titles.values()]
+    found, bounds = expected(spec, known), predict(spec, known)
+    return [
+        _expected(title, found[phase], bounds[phase], origin) if found else _bound(title, bounds[phase], origin)
+        for phase, title in titles.items()
+    ]
+
+
+def _expected(title: str, found: Expected, bound: Bound, origin: str) -> tuple[str, str, str, str]:
+    taken = ", ".join(
+        f"{name.replace('_', ' ')} {words(seconds, 's')}" for name, seconds in found.parts.items() if seconds > 0.01 * found.time
+    )
+    meaning = (
+        f"Expected on this machine ({found.origin}; {origin}), with the interval that four of five runs fall into. It is made of: {taken}. "
+        f"No software can be faster than {words(found.least, 's')}, by the {bound.binding} roof."
+    )
+    return title, words(found.time, "s"), f"{span(found)}; at least {words(found.least, 's')}", meaning
+
+
+def _bound(title: str, bound: Bound, origin: str) -> tuple[str, str, str, str]:
+    meaning = f"No software can be faster on this machine: the {bound.binding} roof, {origin}. Measure finds out what it takes."
+    return f"{title}, at least", words(bound.time, "s"), f"{bound.binding} roof", meaning
 
 
 def _purposes(memory: Memory) -> str:

@@ -8,6 +8,7 @@ from pages._form import apply
 from pages._operators import operators_view
 from pages._proof import proof_view
 from profiler.analysis.compare import compare
+from profiler.analysis.foretold import foretold
 from profiler.analysis.levers import levers
 from profiler.analysis.proof import Proof, gain_of
 from profiler.analysis.report import metrics
@@ -35,6 +36,10 @@ FINDINGS = {
 LEGEND = (
     "Green: the least this hardware allows. Orange: what the library's code for each part of the model (its kernels) takes beyond that. "
     "Red: Python and the framework, between operators and in calling them. Pink: waiting for a processor, because others ran."
+)
+FORETOLD = (
+    "Predicted from this machine's own ceilings and the speed of its library's kernels, which the run measured before the model "
+    "ran; nothing of the model's own times is in it. Four of five runs fall into the interval."
 )
 PHASE_NAMES = {"decode": "Writing tokens (decode)", "prefill": "Reading the prompt (prefill)"}
 BADGES = {
@@ -72,6 +77,8 @@ def result_view(run: Run) -> None:
         )
         st.plotly_chart(waterfall_figure(fall), key=f"waterfall_{run.id}", alt=alt)
         st.markdown(f"{found.sentence} {found.meaning}")
+        if said := foretold(run, phase):
+            st.markdown(said.sentence, help=FORETOLD)
         st.caption(LEGEND)
         _next(run, found, proof_view(run, phase))
         operators_view(run, phase)

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from profiler.analysis.experiment import Experiment
+from profiler.analysis.foretold import foretold
 from profiler.analysis.labs import LABS, Lab, conclude
 from profiler.analysis.levers import levers
 from profiler.analysis.memory import split
@@ -69,6 +70,8 @@ def show(run: Run) -> None:
             OUT.print(_waterfall(run, phase))
             for lever in levers(run, found)[:2]:
                 OUT.print(f"  try: [bold]{lever.title}[/bold]. {lever.expectation}", highlight=False)
+        if said := foretold(run, phase):
+            OUT.print(f"  {said.sentence}", highlight=False)
     if held := split(run):
         parts = ", ".join(f"{name} {words(size, 'B')}" for name, size in held.parts().items())
         OUT.print(f"[bold]Memory[/bold] {words(held.peak, 'B')} at the peak: {parts}.", highlight=False)

@@ -3,7 +3,7 @@
 from profiler.catalog.models import rows
 from profiler.record.events import Entered, Failed, Finished, Measured, OpRow, Peak, Probed, Sample, Started, Step, Traced
 from profiler.record.run import Run, fold
-from profiler.spec.machine import Ceilings, Hardware
+from profiler.spec.machine import Ceilings, Hardware, Kernels
 from profiler.spec.run import Generate, RunSpec, Setup
 
 MACHINE = Hardware(name="Test CPU", system="Linux", cores=2, memory=16_000_000_000, cache=32 << 20)
@@ -30,6 +30,22 @@ def ceilings(read=30e9, peak=150e9, **changes) -> Ceilings:
         "canary_matmul": peak,
     }
     return Ceilings(**(held | changes))
+
+
+def kernels(**changes) -> Kernels:
+    """A library without quirks: one row at 10 GB/s in a narrow matrix, calls that cost nothing."""
+    held = {
+        "narrow": {1: 10e9, 4: 10e9},
+        "many": {128: 2e9, 512: 0.5e9},
+        "across": 20e9,
+        "across_many": 1e9,
+        "cut": {4096: 18e9, 65536: 18e9},
+        "cut_aligned": 18e9,
+        "call": {1: 0.0, 4: 0.0},
+        "prompt": {128: 40e9, 512: 80e9},
+        "recall": 10e9,
+    }
+    return Kernels(**(held | changes))
 
 
 def op(group="MLP", op="aten::linear", seconds=0.0, **numbers) -> OpRow:

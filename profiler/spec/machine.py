@@ -39,6 +39,20 @@ class Scaling(Frozen):
     matvec: float  # bytes/s of weights in a matrix-vector product, in the ceilings' dtype
 
 
+class Kernels(Frozen):
+    """How fast the library's kernels go in the shapes of a language model, in the ceilings' dtype: no roofs, but what to expect."""
+
+    narrow: dict[int, float]  # rows → bytes/s of weights from main memory, in a product with a matrix of 768 columns
+    many: dict[int, float]  # rows of a prompt → bytes/s of weights
+    across: float  # as narrow with one row, where weights are stored input by output, as GPT-2's are
+    across_many: float  # the same with 128 rows
+    cut: dict[int, float]  # rows of a narrow matrix → bytes/s of weights, where the one input is cut out of a prompt: a prefill's lm_head
+    cut_aligned: float  # the same with 4,096 rows of 2,048 columns, which lie in the same sets of a cache
+    call: dict[int, float]  # rows → seconds of a product with hardly any work in it
+    prompt: dict[int, float]  # tokens → FLOP/s of causal attention over a prompt
+    recall: float  # bytes/s of keys and values that one query looks at
+
+
 class Ceilings(Frozen):
     """What this machine reached in microbenchmarks, for one device, thread count and dtype.
 
@@ -61,6 +75,7 @@ class Ceilings(Frozen):
     launch: float | None = None  # seconds from asking for a kernel to its start; accelerators only, as the next two
     upload: float | None = None  # bytes/s from pinned main memory to the device
     download: float | None = None
+    kernels: Kernels | None = None  # processors only
     versions: dict[str, str] = Field(default_factory=dict)
     disturbed: bool = False  # the machine was busy with something else: not to be kept
     full: bool = False  # measured with patience, not in passing

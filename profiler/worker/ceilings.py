@@ -18,6 +18,7 @@ from profiler.worker.bandwidth import ARRAYS, is_processor
 from profiler.worker.canary import ROWS, Canary
 from profiler.worker.channel import Channel
 from profiler.worker.dispatch import copies, dispatch, launch
+from profiler.worker.kernels import kernels
 from profiler.worker.neighbours import Neighbours, Stretch, foreign_cores
 from profiler.worker.plan import Plan, Probe
 from profiler.worker.products import NUMPY
@@ -143,6 +144,7 @@ class Bench:
             few_rows={int(x): value for _, x, value in self._of("few_rows")},
             scaling=self._scaling(),
             launch=asked,
+            kernels=kernels(setup) if is_processor(device) else None,
             upload=up,
             download=down,
             versions={"torch": torch.__version__, "numpy": np.__version__},

@@ -7,7 +7,7 @@ import pytest
 from profiler.analysis.proof import name_of, plan
 from profiler.record.process import ROOT
 from profiler.record.store import Store
-from tests.builders import SPEC, generate_run
+from tests.builders import SPEC, ceilings, generate_run, kernels
 
 
 def kept(tmp_path, status="finished") -> str:
@@ -30,6 +30,39 @@ def test_a_first_visit_shows_a_prediction_and_a_recorded_run(app):
     assert [metric.label for metric in at.metric][:3] == ["Fits in memory", "Read per token", "Arithmetic for the prompt"]
     assert "recorded" in at.info[0].value
     assert any(alt.startswith("Waterfall of decode") for alt in alts(at))
+
+
+def test_the_card_says_what_a_run_will_take(app, monkeypatch):
+    """With ceilings known: both times expected, their intervals, and what physics allows at least."""
+    monkeypatch.setattr("profiler.record.jobs.Jobs.ceilings", lambda *args: ceilings(kernels=kernels()))
+    at = app.run()
+    prompt, token = at.metric[3:5]
+
+    assert not at.exception
+    assert (prompt.label, token.label) == ("Time to first token", "Time per token")
+    assert " to " in token.delta
+    assert "at least" in token.delta
+
+
+def test_without_the_kernels_speed_the_card_says_at_least(app, monkeypatch):
+    """Ceilings of an earlier version, or of an accelerator, give the bound alone."""
+    monkeypatch.setattr("profiler.record.jobs.Jobs.ceilings", lambda *args: ceilings())
+    at = app.run()
+
+    assert [metric.label for metric in at.metric[3:5]] == ["Time to first token, at least", "Time per token, at least"]
+
+
+def test_a_run_is_held_against_its_prediction(app, tmp_path):
+    """After a run: predicted, measured, and by how much they differ, in words."""
+    store = Store()
+    id = store.add(SPEC)
+    store.append(id, list(generate_run(roofs=ceilings(kernels=kernels())).events))
+    store.set_status(id, "finished")
+    app.query_params["run"] = id
+    at = app.run()
+
+    assert not at.exception
+    assert any(said.value.startswith("Predicted") and "than predicted" in said.value for said in at.markdown)
 
 
 def test_a_run_is_shown_by_its_link(app, tmp_path):

@@ -17,6 +17,7 @@ from profiler.worker import bandwidth, ceilings, products
 from profiler.worker.canary import Canary
 from profiler.worker.channel import Channel
 from profiler.worker.dispatch import dispatch
+from profiler.worker.kernels import kernels
 from profiler.worker.neighbours import Neighbours, Stretch, foreign_cores
 from profiler.worker.plan import Plan, thread_counts
 from profiler.worker.products import NUMPY, Products
@@ -32,6 +33,8 @@ def small(monkeypatch):
     """Main memory begins at 1 MB, so that nothing takes long."""
     for place in ("bandwidth", "plan", "canary"):
         monkeypatch.setattr(f"profiler.worker.{place}.main_memory_size", lambda device, cache: 1 << 20)
+    for name, value in {"MEMORY": 1 << 20, "MANY_LINES": 1 << 13, "SECONDS": 0.0}.items():
+        monkeypatch.setattr(f"profiler.worker.kernels.{name}", value)
 
 
 @pytest.fixture(autouse=True)
@@ -195,6 +198,16 @@ def test_a_quick_measurement_is_real(small):
     assert found.matvec.keys() == {"float32", "bfloat16"}
     assert min(found.triad_rate, found.copy_rate, found.dram, *found.matmul.values(), *found.matvec.values()) > 0
     assert (found.device, found.threads, found.dtype, found.full) == ("cpu", 2, "bfloat16", False)
+
+
+@pytest.mark.parametrize("setup", [SETUP, Setup(threads=2, dtype="float32", layout="columns")])
+def test_every_kernel_of_a_model_is_timed(small, setup):
+    """Rates and times are positive, at the sizes that the prediction asks for."""
+    found = kernels(setup)
+    several = (found.narrow, found.many, found.cut, found.call, found.prompt)
+
+    assert min(found.across, found.across_many, found.cut_aligned, found.recall, *(min(held.values()) for held in several)) > 0
+    assert [sorted(held) for held in several] == [[1, 4], [128, 512], [1 << 12, 1 << 13], [1, 4], [128, 512]]
 
 
 def test_a_busy_neighbour_disturbs(small):
