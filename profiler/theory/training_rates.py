@@ -24,7 +24,7 @@ PRIORS: dict[str, tuple[float, float]] = {
     "attention": (0.35, 0.15),  # of the data sheet's peak, causal pairs counted once
     "scan": (0.2, 0.3),
     "balance": (0.4, 0.5),  # exponent: how much harder it is to keep units busy that calculate more per byte of bandwidth
-    "half_rows": (400.0, 0.5),  # rows at which a product reaches half of its rate
+    "half_rows": (100.0, 0.4),  # rows at which a product reaches half of its rate
     "half_width": (150.0, 0.5),  # the same, of the mean side of the matrix
     "bandwidth": (0.8, 0.1),
     "traffic": (1.5, 0.3),  # bytes that really move, of those that element-wise work must move
@@ -49,15 +49,16 @@ PRIORS: dict[str, tuple[float, float]] = {
 # The systolic arrays of a TPU are kept full by the compiler ("How to scale your model", chapter 1).
 REACHED = {
     "ampere": 0.84,
-    "hopper": 0.81,
-    "blackwell": 0.76,
+    "hopper": 0.82,
+    "blackwell": 0.75,
+    "blackwell-ultra": 0.79,
     "cdna3": 0.56,
-    "cdna4": 0.65,
-    "gaudi2": 0.95,
-    "gaudi3": 0.75,
+    "cdna4": 0.62,
+    "gaudi2": 0.97,
+    "gaudi3": 0.74,
     "tpu": 0.95,
 }
-UNMEASURED = 0.75
+UNMEASURED = {"amd": 0.58, "other": 0.75}  # of generations that are not in that table
 BALANCED = {"tpu": 230.0}  # FLOP per byte of devices that the efficiencies above are taken from; of others:
 USUALLY = 153.0
 EFFECTS = {  # how far classes differ, as the standard deviation of a logarithm
@@ -75,10 +76,12 @@ STARTS = {
     "attention:kernel:tuned": 0.9,
     "attention:generation:hopper": -0.25,
     "attention:generation:blackwell": -0.25,
+    "attention:generation:blackwell-ultra": -0.25,
+    "attention:generation:cdna2": -0.4,
     "attention:generation:cdna3": -0.4,
     "attention:generation:cdna4": -0.4,
 }
-RENEWED = ("hopper", "blackwell")  # generations that have kernels of their own
+RENEWED = ("hopper", "blackwell", "blackwell-ultra")  # generations that have kernels of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +187,11 @@ def rates(device: Device, setup: TrainSetup, constants: Constants | None = None)
     v = {name: c.get(name, prior) for name, (prior, _) in PRIORS.items()}
     for quantity, effects in names(device, setup).items():
         v[quantity] *= exp(sum(c.get(name, STARTS.get(name, 0.0)) for name in effects))
-    hardness = device.peak.get("bfloat16", device.peak.get("float16", 0.0)) / device.bandwidth / BALANCED.get(generation(device), USUALLY)
-    busy = max(hardness, 1.0) ** -v["balance"]
-    reached = REACHED.get(generation(device), UNMEASURED) * busy
+    kind = generation(device)
+    balanced = device.bandwidth * BALANCED.get(kind, USUALLY)
+    busy = max(device.peak.get("bfloat16", device.peak.get("float16", 0.0)) / balanced, 1.0) ** -v["balance"]
+    steep = device.peak.get(arithmetic(device, setup.compute), balanced) / balanced  # faster units need larger products to be filled
+    reached = REACHED.get(kind, UNMEASURED.get(device.family.split("-")[0], UNMEASURED["other"])) * busy
     vector = device.peak.get("float32", max(device.peak.values()) / 16)
     name = arithmetic(device, setup.compute)
     plain = device.peak.get(arithmetic(device, setup.compute if setup.compute in ("float32", "tf32") else "bfloat16"), vector)
@@ -197,8 +202,8 @@ def rates(device: Device, setup: TrainSetup, constants: Constants | None = None)
         head=plain * reached * v["matrix"],
         attention=plain * v["attention"] * busy,
         scan=plain * v["scan"],
-        half_rows=v["half_rows"],
-        half_width=v["half_width"],
+        half_rows=v["half_rows"] * steep,
+        half_width=v["half_width"] * steep,
         bandwidth=device.bandwidth * v["bandwidth"],
         traffic=v["traffic"],
         loss=v["loss"],

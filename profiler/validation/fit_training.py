@@ -144,6 +144,12 @@ def report(rows: Sequence[Named], missed: list[tuple[str, str]], inside: np.ndar
     return "\n".join(lines)
 
 
+def by_source(rows: Sequence[Named], outside: dict[str, float]) -> dict[str, float]:
+    """Source → median absolute percentage error, of constants that were fitted without it."""
+    sources = sorted({sample.source for sample in rows})
+    return {name: round(median(outside[sample.row] for sample in rows if sample.source == name), 1) for name in sources}
+
+
 def spread(rows: Sequence[Named], inside: np.ndarray, outside: dict[str, float]) -> dict[str, float]:
     """Standard deviations of the logarithm that intervals are made of, robustly: of sources seen, and left out."""
     left = [abs(outside[sample.row]) for sample in rows]
@@ -170,7 +176,12 @@ def main() -> None:
         show(f"{name:40} {value:12.4g}")
     if "--write" in sys.argv:
         seen = sorted({f"{sample.case.setup.trainer} on {generation(sample.case.device)}" for sample in rows})
-        kept = {"constants": {n: float(f"{v:.4g}") for n, v in best.items()}, "spread": spread(rows, inside, outside), "seen": seen}
+        kept = {
+            "constants": {n: float(f"{v:.4g}") for n, v in best.items()},
+            "spread": spread(rows, inside, outside),
+            "seen": seen,
+            "left out": by_source(rows, outside),
+        }
         FILE.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
 
 

@@ -103,7 +103,7 @@ def deployment(row: Row, device: Device) -> Deployment:
 
 def precision(text: str) -> Precision:
     """Formats of weights and arithmetic; mixed: wide weights, narrow arithmetic."""
-    if "mixed" in text.lower():
+    if words.mixed(text):
         return Precision(weights="float32", kv="bfloat16", compute=words.compute(text.split("(", maxsplit=1)[0])[0])
     return Precision.of(quantization(text))
 
@@ -115,7 +115,7 @@ def training_setup(row: Row, trainer: str) -> TrainSetup:
     alpaca = "alpaca" in row["seq_len"].lower()
     method = words.method(f"{row['workload']} {row['setting']}")
     compute, pure = words.compute(row["quant"])
-    mixed = re.search(r"mixed|amp|fp32 weights", row["quant"].lower())
+    mixed = words.mixed(row["quant"])
     quant = row["quant"] + (" 4-bit" if "qlora" in text and "bit" not in row["quant"] else "")
     base = _base(quant) if method != "full" else ""
     trained = re.search(r"trainable ([\d,]+)", row["setting"])
@@ -156,7 +156,7 @@ def fitting(model: ModelSpec, device: Device, setup: TrainSetup) -> TrainSetup:
 
 def _base(text: str) -> str:
     """The format of frozen weights."""
-    if "mixed" in text.lower() or "fp32" in text.lower():
+    if words.mixed(text) or "fp32" in text.lower():
         return "float32"
     name = quantization(text)
     return name if FORMATS[name].bits < 16 else ""

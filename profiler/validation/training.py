@@ -134,7 +134,7 @@ def setup_of(row: Row, model: ModelSpec, device: Device) -> TrainSetup:
         sequence=sequence,
         trainer=trainer,
         compute=format,
-        pure=pure or (TRAINERS[trainer].narrow and not re.search(r"amp|mixed", row["precision"].lower())),
+        pure=pure or (TRAINERS[trainer].narrow and not words.mixed(row["precision"])),
         method=method,
         base="nf4"
         if method != "full" and re.search(r"qlora|nf4|4.?bit", words.said(row, "precision", "sharding", "notes", "software"))

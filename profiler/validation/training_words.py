@@ -61,6 +61,11 @@ def compute(text: str) -> tuple[Compute, bool]:
     return found, bool(re.search(r"true|full|pure", text))
 
 
+def mixed(text: str) -> bool:
+    """Whether narrow products work on wide weights: 16-bit arithmetic on float32, not 8-bit on 16."""
+    return bool(re.search(r"\bamp|fp32 weights|mixed", text.lower())) and not re.search(r"int8|fp8|float8", text.lower())
+
+
 def recompute(text: str, trainer: str) -> Recompute:
     """What is calculated again, from a word about activation checkpointing."""
     text = text.lower()

@@ -1,3 +1,4 @@
+import csv
 from dataclasses import fields
 from time import perf_counter
 
@@ -8,7 +9,8 @@ from profiler.catalog import devices, models
 from profiler.spec.training import TrainSetup
 from profiler.theory.sharding import Work, completed, divided
 from profiler.theory.training import predict_training, step_time
-from profiler.theory.training_rates import PRIORS, calibrated, rates
+from profiler.theory.training_rates import PRIORS, REACHED, calibrated, generation, rates
+from profiler.validation.fit_training import TABLE
 from profiler.validation.stack import stacked
 
 H100 = devices.rows()["h100-sxm"]
@@ -119,3 +121,16 @@ def test_a_hundred_thousand_set_ups_take_seconds():
 
     assert len(step_time(many, rates(H100, setup())).total) == 100_000
     assert perf_counter() - start < 3
+
+
+def test_reached_shares_are_those_of_the_published_products():
+    """The mean of a generation's largest measured product, of the data sheet's peak; a TPU's is not in the table."""
+    found: dict[str, list[float]] = {}
+    for row in csv.DictReader((TABLE.with_name("microbench.csv")).read_text("utf-8").splitlines()):
+        device = devices.find(row["hardware"]) if row["source_id"] == "mamf" and row["dtype"] == "bf16" else None
+        if device:
+            found.setdefault(generation(device), []).append(float(row["value"]) * 1e12 / device.peak["bfloat16"])
+
+    assert {name: pytest.approx(sum(each) / len(each), abs=0.02) for name, each in found.items()} == {
+        name: share for name, share in REACHED.items() if name != "tpu"
+    }
