@@ -44,8 +44,10 @@ class Foretold:
 
 
 def span(found: Expected) -> str:
-    """The interval in words."""
-    return f"{words(found.low, 's')} to {words(found.high, 's')}"
+    """The interval in words, its unit once if both ends have the same."""
+    low, high = words(found.low, "s"), words(found.high, "s")
+    number, _, unit = low.partition(" ")
+    return f"{number if high.endswith(f' {unit}') else low} to {high}"
 
 
 def foretold(run: Run, phase: str) -> Foretold | None:

@@ -1,8 +1,10 @@
 """Predicted against measured, after a run."""
 
+from dataclasses import replace
+
 import pytest
 
-from profiler.analysis.foretold import foretold
+from profiler.analysis.foretold import foretold, span
 from profiler.theory.local import expected
 from tests.builders import SPEC, ceilings, generate_run, kernels
 
@@ -27,6 +29,12 @@ def test_the_sentence_says_how_far_and_which_way(ratio, said):
     """Slower or faster, in percent, in words and not in colours."""
     assert after(ratio).sentence.endswith(said)
     assert after(ratio).sentence.startswith("Predicted")
+
+
+def test_an_interval_names_its_unit_once():
+    """Both ends in milliseconds, or each with its own."""
+    assert span(replace(FORESEEN, low=0.0352, high=0.0481)) == "35.2 to 48.1 ms"
+    assert span(replace(FORESEEN, low=0.9, high=1.2)) == "900 ms to 1.20 s"
 
 
 def test_a_surprise_is_called_one():
