@@ -11,6 +11,8 @@ from profiler.catalog.resolve import resolve
 from profiler.spec.engines import ENGINES
 from profiler.spec.formats import FORMATS, Precision, format_named
 from profiler.spec.model import ModelSpec
+from profiler.spec.units import words
+from profiler.theory.step import active_parameters, parameters
 
 MODEL = "llama-3.1-8b"  # where nobody has chosen
 PRESETS: dict[str, dict[str, int]] = {
@@ -32,8 +34,8 @@ HELP = {
     "format": "How weights are kept: 2 bytes a number in bfloat16, about half a byte in the 4-bit formats. Type any name that people "
     "use, such as AWQ or Q4_K_M. The cache and the arithmetic stay in 16 bits unless the format says otherwise.",
     "engine": "The software that runs the model. “Usual” assumes vLLM on data-centre graphics processors, JAX on TPUs, the vendor's own "
-    "on Gaudi, Neuron and phones, and llama.cpp on everything that stands on a desk or lap, processors included. A format that an engine "
-    "cannot read is predicted as if it could.",
+    "on Gaudi, Neuron and phones, and llama.cpp on everything that stands on a desk or lap, processors included; for a format of GGUF, "
+    "MLX or EXL2 the software that reads it. A format that an engine cannot read is predicted as if it could.",
     "devices": "Equal devices together.",
     "split": "How several devices share the model. Tensor parallel: each holds a part of every layer, and they exchange results twice a "
     "layer. Pipeline: each holds some layers. A copy each: more requests at once, none of them faster.",
@@ -116,3 +118,11 @@ def shape(text: str) -> ModelSpec:
     if not models.find(text) and (path.is_dir() or path.suffix == ".json"):
         return resolve(f"random:{path}")
     return resolve(text)
+
+
+def facts(model: ModelSpec) -> str:
+    """One line about the shape of the chosen model."""
+    kind = f"{words(active_parameters(model), '')} of them for each token, {model.experts} experts" if model.moe else "dense"
+    role = "" if model.head else " · an encoder: it reads, and writes nothing"
+    assumed = " · its family is not known, so the layout of Llama is assumed" if model.assumed else ""
+    return f"{model.name} · {words(parameters(model), '')} parameters · {kind} · up to {model.context:,} tokens{role}{assumed}"

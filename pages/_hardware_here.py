@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from pages._backend import ago, store
+from profiler.analysis.foretold import foretold
 from profiler.analysis.moment import ceilings_now
 from profiler.analysis.report import metrics
 from profiler.figures.hardware import Seen
@@ -13,6 +14,7 @@ from profiler.spec.measurement import Measurement
 from profiler.spec.model import ModelSpec
 from profiler.spec.run import Generate
 from profiler.spec.units import words
+from profiler.theory.local import expected
 from profiler.theory.predict import predict
 
 METRIC = {"prefill": "time_to_first_token", "decode": "time_per_token"}
@@ -24,7 +26,7 @@ class Here:
 
     run: Run
     measured: dict[str, Measurement]  # by phase
-    predicted: dict[str, float]  # seconds by phase: the least that its ceilings allow; empty where none were measured
+    predicted: dict[str, tuple[float, float, float]]  # (time, low, high) in seconds by phase; empty where no ceilings were measured
 
     @property
     def title(self) -> str:
@@ -39,9 +41,17 @@ def here(model: ModelSpec) -> Here | None:
         return None
     run = store().run(id)
     found = metrics(run)
-    roofs = ceilings_now(run) or run.ceilings
-    predicted = {phase: bound.time for phase, bound in predict(run.spec, roofs).items()} if roofs else {}
-    return Here(run, {phase: found[name] for phase, name in METRIC.items() if name in found}, predicted)
+    return Here(run, {phase: found[name] for phase, name in METRIC.items() if name in found}, _predicted(run))
+
+
+def _predicted(run: Run) -> dict[str, tuple[float, float, float]]:
+    """What this machine's kernels say of the run; where they were not measured, the least that its ceilings allow."""
+    if run.ceilings is None:
+        return {}
+    if said := expected(run.spec, run.ceilings):
+        return {phase: (one.time, one.low, one.high) for phase, one in said.items()}
+    bounds = predict(run.spec, ceilings_now(run) or run.ceilings)
+    return {phase: (bound.time, bound.time, bound.time) for phase, bound in bounds.items()}
 
 
 @st.cache_data(show_spinner=False, ttl=10)
@@ -59,16 +69,19 @@ def seen(found: Here | None, phase: str) -> Seen | None:
     """This machine's row in the figure of times."""
     if found is None or phase not in found.measured:
         return None
-    measured, least = found.measured[phase], found.predicted.get(phase)
-    return Seen(found.title, (measured.median, *measured.interval), (least, least, least) if least else None)
+    measured = found.measured[phase]
+    return Seen(found.title, (measured.median, *measured.interval), found.predicted.get(phase))
 
 
 def told(found: Here, phase: str) -> str:
     """The run in one sentence: its workload, measured against predicted."""
-    work, measured = found.run.spec.generate, found.measured[phase]
-    least = found.predicted.get(phase)
-    beside = f"; its ceilings allow {words(least, 's')} at least" if least else ""
-    return (
+    work = found.run.spec.generate
+    start = (
         f"This machine, measured {ago(found.run.created)} with {work.prompt_tokens:,} + {work.new_tokens:,} tokens, batch {work.batch}, "
-        f"{found.run.spec.setup.dtype}: {words(measured.median, 's')}{beside}."
+        f"{found.run.spec.setup.dtype}: "
     )
+    if said := foretold(found.run, phase):
+        return start + said.sentence[0].lower() + said.sentence[1:]
+    least = found.predicted.get(phase)
+    beside = f"; its ceilings allow {words(least[0], 's')} at least" if least else ""
+    return f"{start}{words(found.measured[phase].median, 's')}{beside}."

@@ -8,7 +8,7 @@ import streamlit as st
 from pages._hardware_here import Here, here, seen, told
 from pages._hardware_one import closely
 from pages._hardware_table import table
-from profiler.analysis.fleet import Choice, Stack, Workload, choice, finding, fleet, front, obstacles, shortlist, standing
+from profiler.analysis.fleet import Choice, Stack, Workload, choice, commands, finding, fleet, front, obstacles, shortlist, standing
 from profiler.figures.hardware import AGAINST, devices_roofline, front_figure, shares_figure, spending, times_figure
 from profiler.spec.device import Device
 from profiler.spec.model import ModelSpec
@@ -59,6 +59,9 @@ def comparison(
     with right:
         _roofline(model, compared)
     closely(model, choices, compared[0])
+    with st.expander("Repeat or share this comparison"):
+        st.code("\n".join(commands(model, compared[0])), language="bash", wrap_lines=True)
+        st.caption("The address of this page opens the same comparison again.")
 
 
 def _numbers(choices: Sequence[Choice]) -> None:

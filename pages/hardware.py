@@ -2,9 +2,8 @@
 
 import streamlit as st
 
-from pages._form import about
 from pages._guard import guard
-from pages._hardware_form import presets, question, software, stack
+from pages._hardware_form import facts, presets, question, software, stack
 from pages._hardware_more import compared, filters, own_device
 from pages._hardware_prices import prices
 from pages._hardware_view import comparison
@@ -33,5 +32,5 @@ with complaints:
     setup = stack(written, engine, count, split)
 if model and setup:
     with complaints:
-        st.caption(about(model).replace(f"{model.name} · ", "", 1))
+        st.caption(facts(model))
     comparison(model, setup, work, shown, costs, lambda: compared(everything))

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
+from shlex import quote
 
 from profiler.spec.deployment import Deployment
 from profiler.spec.device import Device, Family
 from profiler.spec.engines import ENGINES
-from profiler.spec.formats import Precision
+from profiler.spec.formats import FORMATS, Precision
 from profiler.spec.model import ModelSpec
 from profiler.spec.units import words
 from profiler.theory.cost import total
@@ -39,6 +40,9 @@ USUAL: dict[Family, str] = {
     "cpu-server": "llama.cpp",
     "cpu-client": "llama.cpp",
 }
+# The software that reads a quantization, by the beginning of the format's title.
+READERS = {"GGUF": "llama.cpp", "MLX": "mlx", "EXL2": "exllama"}
+PLAIN = ("float32", "bfloat16", "float16")
 SPLITS = ("usual", "tensor", "layers", "copies")  # how several devices share the work; usual: as the engine does it
 OWN = "own"  # id of the device that a person described
 HOUR = 3600.0
@@ -122,9 +126,15 @@ class Choice:
         return self.estimate.prefill if phase == "prefill" else self.estimate.decode
 
 
+def usual(device: Device, precision: Precision) -> str:
+    """The engine that reads the weights' format, or else the one that most people run on such a device."""
+    title = FORMATS[precision.weights].title
+    return next((engine for word, engine in READERS.items() if title.startswith(word)), USUAL[device.family])
+
+
 def deployment(device: Device, stack: Stack) -> Deployment:
     """A device, or several, under the stack's software."""
-    engine = stack.engine or USUAL[device.family]
+    engine = stack.engine or usual(device, stack.precision)
     split = ENGINES[engine].split if stack.split == "usual" else stack.split
     count = stack.devices
     return Deployment(
@@ -225,3 +235,21 @@ def standing(model: ModelSpec, one: Choice) -> list[Standing]:
     costs = {phase: total(ops) for phase, ops in steps.items()}
     group = one.deployment.group
     return [Standing(phase, cost.intensity, cost.flops / group / one.timed(phase).time) for phase, cost in costs.items()]
+
+
+def commands(model: ModelSpec, one: Choice) -> list[str]:
+    """Command lines that predict the same for one device, and for all of them."""
+    placed, work, weights = one.deployment, one.work, one.deployment.precision.weights
+    quant = "" if weights in PLAIN else weights
+    dtype = weights if weights in PLAIN else placed.precision.compute
+    degrees = (("devices", placed.devices), ("tp", placed.tensor), ("pp", placed.pipeline))
+    several = "".join(f" --{name} {count}" for name, count in degrees if count > 1)
+    single = (
+        f"python -m profiler predict {quote(model.reference)} {placed.device.id}{several} --engine {placed.engine} --dtype {dtype}"
+        f"{f' --quant {quant}' if quant else ''} --prompt-tokens {work.prompt} --new-tokens {work.new} --batch {work.batch}"
+    )
+    everything = (
+        f"python -m profiler sweep --models {quote(model.reference)} --devices all --dtypes {dtype}{f' --quants {quant}' if quant else ''}"
+        f" --contexts {work.prompt} --new-tokens {work.new} --batches {work.batch}"
+    )
+    return [everything] if one.own else [single, everything]

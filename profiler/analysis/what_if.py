@@ -84,7 +84,7 @@ def sentence(variants: Sequence[Doubled]) -> str:
     text = "; ".join(told)
     text = f"{text[0].upper()}{text[1:]}."
     if base.batch >= MOST:
-        return f"{text} Memory is no limit: {MOST:,} sequences fit at once."
+        return f"{text} Memory is no limit: {MOST:,} sequences and more fit at once."
     if memory.batch == base.batch:
         return f"{text} Twice the memory would {'hold no more sequences than now' if base.batch else 'still not hold it'}."
     if not base.batch:

@@ -211,9 +211,10 @@ def front_figure(choices: Sequence[Choice], against: str, chosen: Sequence[Choic
     plot.add_scatter(
         x=[cost for _, cost in labels],
         y=[one.rate for one, _ in labels],
-        text=[named(one) for one, _ in labels],
+        text=[shortened(named(one)) for one, _ in labels],
         mode="text",
         textposition="top left",
+        cliponaxis=False,
         showlegend=False,
         hoverinfo="skip",
     )
@@ -227,6 +228,11 @@ def spending(one: Choice, against: str) -> float | None:
     values = {"cost": one.cost, "energy": one.energy, "bandwidth": one.device.bandwidth, "memory": one.device.memory}
     value = values[against]
     return None if value is None else float(value) * AGAINST[against][1]
+
+
+def shortened(name: str, most: int = 22) -> str:
+    """A name that fits beside a point."""
+    return name if len(name) <= most else f"{name[: most - 1].rstrip()}…"
 
 
 def _crowd(plot: go.Figure, pairs: list[tuple[Choice, float]], name: str, marker: dict) -> None:

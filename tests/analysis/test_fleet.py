@@ -11,6 +11,7 @@ from profiler.analysis.fleet import (
     Stack,
     Workload,
     choice,
+    commands,
     deployment,
     finding,
     fleet,
@@ -19,6 +20,7 @@ from profiler.analysis.fleet import (
     peak,
     shortlist,
     standing,
+    usual,
 )
 from profiler.analysis.what_if import MOST, at, doubled, grid, lengths, most, sentence
 from profiler.catalog import devices, models
@@ -95,6 +97,27 @@ def test_every_family_has_its_usual_engine_and_several_devices_share_as_it_does(
     assert deployment(device("h100-sxm"), Stack(devices=4, split="layers")).pipeline == 4
     assert deployment(device("h100-sxm"), Stack(devices=4, split="copies")).replicas == 4
     assert deployment(device("h100-sxm"), Stack(engine="eager")).engine == "eager"
+
+
+def test_a_format_of_one_software_is_read_by_it():
+    """GGUF means llama.cpp, on a data-centre GPU too; other formats leave each device its usual engine."""
+    assert usual(device("h100-sxm"), Precision.of("q4_k_m")) == "llama.cpp"
+    assert usual(device("h100-sxm"), Precision.of("awq")) == "vllm"
+
+
+def test_the_same_is_predicted_from_a_terminal():
+    """One command for the device, one for all; a device of one's own has no name there."""
+    spec = model("llama-3.1-8b")
+    one = choice(spec, device("h100-sxm"), Stack(precision=Precision.of("awq"), devices=2), WORK)
+    single, everything = commands(spec, one)
+
+    assert single.startswith(
+        "python -m profiler predict llama-3.1-8b h100-sxm --devices 2 --tp 2 --engine vllm --dtype bfloat16 --quant int4"
+    )
+    assert single.endswith("--prompt-tokens 512 --new-tokens 256 --batch 1")
+    assert everything.startswith("python -m profiler sweep --models llama-3.1-8b --devices all --dtypes bfloat16 --quants int4 ")
+    mine = choice(spec, device("h100-sxm").model_copy(update={"id": OWN}), Stack(), WORK)
+    assert len(commands(spec, mine)) == 1
 
 
 def test_what_is_impossible_is_said_once_with_its_numbers():
