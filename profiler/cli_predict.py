@@ -4,12 +4,13 @@ from dataclasses import asdict
 from typing import Annotated, Any, Optional
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from profiler.catalog import devices as catalogue
+from profiler.cli_answer import PARTS, reading, show, times
 from profiler.cli_border import Json, border, print_json
-from profiler.cli_setups import command, deployed, device_named, engine_of, line, model_named, precision_of, show_table, whole
+from profiler.cli_here import again, here
+from profiler.cli_setups import HERE, command, deployed, device_named, engine_of, model_named, precision_of, show_table, whole
 from profiler.spec.deployment import Deployment
 from profiler.spec.engines import ENGINES
 from profiler.spec.formats import FORMATS
@@ -21,13 +22,6 @@ from profiler.theory.plan import decode_step, prefill_step
 from profiler.theory.rates import arithmetic
 from profiler.theory.step import active_parameters, parameters
 
-ORIGINS = {
-    "measured here": "from measurements on this machine",
-    "calibrated": "the constants are fitted to measurements of this software on devices of this family",
-    "transferred": "nobody measured this software on such devices; the constants are those of its relatives",
-    "data sheet": "from the data sheet alone",
-}
-PARTS = {"compute": "calculating", "memory": "moving bytes", "overhead": "starting operators", "communication": "between devices"}
 GROUPS = (2, 4, 8, 16, 32, 64)  # devices that are tried where one does not hold a model
 
 
@@ -39,7 +33,7 @@ def predict(
     pp: Annotated[Optional[int], typer.Option(help="Pipeline parallelism: groups that share the layers out.")] = None,
     ep: Annotated[Optional[int], typer.Option(help="Expert parallelism: devices over which a mixture's experts are spread.")] = None,
     engine: Annotated[Optional[str], typer.Option(help="Software, as vllm or llama.cpp; the usual one if not said.")] = None,
-    dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32: arithmetic, and weights that are not quantized.")] = "bfloat16",
+    dtype: Annotated[Optional[str], typer.Option(help="bfloat16 (if not said), float16 or float32: arithmetic and plain weights.")] = None,
     quant: Annotated[Optional[str], typer.Option(help="Format of the weights, as q4_k_m, fp8, int4 or awq.")] = None,
     kv: Annotated[Optional[str], typer.Option(help="Format of the KV cache.")] = None,
     prompt_tokens: Annotated[int, typer.Option(help="Tokens the model reads first.")] = 512,
@@ -50,14 +44,18 @@ def predict(
     """Predict a model on a device: times with intervals, what they are spent on, memory, energy."""
     with border(as_json):
         spec, remark = model_named(model)
-        chosen = device_named(device)
-        precision = precision_of(dtype, quant, kv)
-        software = engine_of(engine, chosen, precision)
-        placed, faults = deployed(spec, chosen, software, precision, devices, {"tensor": tp, "pipeline": pp, "expert": ep})
         work = {"batch": whole("batch", batch), "prompt": whole("prompt tokens", prompt_tokens), "new": whole("new tokens", new_tokens)}
-        found = answer(spec, placed, work, faults, remark)
-        said = {"quant": quant, "kv": kv, "tp": tp and placed.tensor, "pp": pp and placed.pipeline, "ep": ep and placed.expert}
-        found["command"] = _again(model, placed, work, dtype, said)
+        degrees = {"tensor": tp, "pipeline": pp, "expert": ep}
+        if device.strip().lower() == HERE:
+            options = {"devices": devices, "tp": tp, "pp": pp, "ep": ep, "engine": engine, "quant": quant, "kv": kv}
+            found = here(spec, dtype, work, remark, options)
+            found["command"] = again(model, found)
+        else:
+            chosen, format = device_named(device), dtype or "bfloat16"
+            precision = precision_of(format, quant, kv)
+            placed, faults = deployed(spec, chosen, engine_of(engine, chosen, precision), precision, devices, degrees)
+            found = answer(spec, placed, work, faults, remark)
+            found["command"] = _again(model, placed, work, {"dtype": format, "quant": quant, "kv": kv})
         if as_json:
             print_json(found)
         else:
@@ -84,6 +82,7 @@ def answer(model: ModelSpec, placed: Deployment, work: dict[str, int], faults: l
         "device": placed.device.model_dump(),
         "setup": placed.model_dump(exclude={"device"}) | {"replicas": placed.replicas, "arithmetic": arithmetic(placed)} | work,
         **_times(found, work, placed.replicas, writes=model.head),
+        "spent": {"prefill": _spent(found.prefill)} | ({"decode": _spent(found.decode)} if model.head else {}),
         "origin": found.origin,
         "memory": _memory(found, placed),
         "energy_per_token": None if found.energy is None or not model.head else float(found.energy),
@@ -94,36 +93,14 @@ def answer(model: ModelSpec, placed: Deployment, work: dict[str, int], faults: l
 
 
 def _times(found: Estimate, work: dict[str, int], replicas: int, *, writes: bool) -> dict[str, Any]:
-    """Times in s and rates in tokens/s, each with the interval that four of five measurements fall into."""
-    first, each = found.prefill, found.decode
-    ends = ("time", "low", "high")
-    whole_answer = {end: float(getattr(first, end) + work["new"] * getattr(each, end)) for end in ends}
-    spent = {"prefill": first, "decode": each} if writes else {"prefill": first}
-    rates = {
-        "time_per_token": _interval({end: float(getattr(each, end)) for end in ends}),
-        "time_of_answer": _interval(whole_answer),
-        "tokens_per_second": _rate(float(found.rate), {end: float(getattr(each, end)) for end in ends}),
-        "throughput": _rate(float(found.throughput), whole_answer),
-    }
-    reading = {"reading_rate": _rate(work["batch"] * work["prompt"] / float(first.time) * replicas, _ends(first))}
-    return {
-        "time_to_first_token": _interval(_ends(first)),
-        **(rates if writes else reading),
-        "spent": {phase: {name: float(getattr(timed.spent, name)) for name in PARTS} for phase, timed in spent.items()},
-    }
+    """Times and rates with their intervals."""
+    if writes:
+        return times(found.prefill, found.decode, work["new"], float(found.rate), float(found.throughput))
+    return reading(found.prefill, work["batch"] * work["prompt"] * replicas)
 
 
-def _ends(timed: Timed) -> dict[str, float]:
-    return {"time": float(timed.time), "low": float(timed.low), "high": float(timed.high)}
-
-
-def _interval(ends: dict[str, float]) -> dict[str, float]:
-    return {"value": ends["time"], "low": ends["low"], "high": ends["high"]}
-
-
-def _rate(value: float, ends: dict[str, float]) -> dict[str, float]:
-    """A rate whose interval is that of the time behind it."""
-    return {"value": value, "low": value * ends["time"] / ends["high"], "high": value * ends["time"] / ends["low"]}
+def _spent(timed: Timed) -> dict[str, float]:
+    return {name: float(getattr(timed.spent, name)) for name in PARTS}
 
 
 def _memory(found: Estimate, placed: Deployment) -> dict[str, Any]:
@@ -172,48 +149,14 @@ def _title(model: ModelSpec, placed: Deployment, work: dict[str, int]) -> str:
     return f"{model.name} on {count}{placed.device.title}: {', '.join(parts)}"
 
 
-def _again(model: str, placed: Deployment, work: dict[str, int], dtype: str, said: dict[str, Any]) -> str:
+def _again(model: str, placed: Deployment, work: dict[str, int], formats: dict[str, str | None]) -> str:
     """The command that repeats a prediction, with what was not said filled in."""
-    degrees = {"devices": placed.devices, "tp": placed.tensor, "pp": placed.pipeline, "ep": placed.expert}
-    options = {name: size for name, size in degrees.items() if size > 1 or said.get(name)} | {"engine": placed.engine, "dtype": dtype}
-    options |= {name: said[name] for name in ("quant", "kv") if said[name]}
+    degrees = {"pp": placed.pipeline, "ep": placed.expert}
+    more = {name: size for name, size in degrees.items() if size > 1}
+    split = {"devices": placed.devices, "tp": placed.tensor, **more} if placed.devices > 1 else {}
+    options = {**split, "engine": placed.engine, **{name: value for name, value in formats.items() if value}}
     options |= {"prompt-tokens": work["prompt"], "new-tokens": work["new"], "batch": work["batch"]}
     return command(["predict", model, placed.device.id, *(word for name, value in options.items() for word in (f"--{name}", value))])
-
-
-def show(found: dict[str, Any]) -> None:
-    """A prediction as a person reads it."""
-    line(f"[bold]{escape(found['title'])}[/bold]")
-    for problem in found["problems"]:
-        line(f"[red]impossible: {escape(problem)}[/]")
-    names = {
-        "time_to_first_token": ("time to first token" if "time_per_token" in found else "time to read", "s"),
-        "time_per_token": ("time per token", "s"),
-        "time_of_answer": ("whole answer", "s"),
-        "tokens_per_second": ("tokens/s while writing", "tok/s"),
-        "throughput": ("tokens/s, prompt included", "tok/s"),
-        "reading_rate": ("tokens read/s", "tok/s"),
-    }
-    table = Table("", "predicted", "4 of 5 measurements are within", box=None)
-    for name, (title, unit) in names.items():
-        if one := found.get(name):
-            table.add_row(title, words(one["value"], unit), f"{words(one['low'], unit)} – {words(one['high'], unit)}")
-    show_table(table)
-    line(f"[dim]{found['origin']}: {ORIGINS.get(found['origin'], '')}[/dim]")
-    for phase, parts in found["spent"].items():
-        whole = sum(parts.values())
-        shares = ", ".join(f"{PARTS[name]} {words(part / whole, '%')}" for name, part in parts.items() if part >= whole / 1000)
-        line(f"[bold]{phase}[/bold] {words(whole, 's')}: {shares}.")
-    held = found["memory"]
-    parts = ", ".join(f"{name.replace('_', ' ')} {words(held[name], 'B')}" for name in ("weights", "kv_cache", "activations_and_software"))
-    room = "fits" if held["fits"] else "does not fit"
-    each = " on each device" if found["setup"]["devices"] > 1 else ""
-    line(f"[bold]memory[/bold] {words(held['total'], 'B')} of {words(held['capacity'], 'B')}{each}, {room}: {parts}.")
-    if found["energy_per_token"] is not None:
-        line(f"[bold]energy[/bold] about {words(found['energy_per_token'], 'J')} per new token, prompt included.")
-    for note in found["notes"]:
-        line(f"[yellow]note: {escape(note)}[/]")
-    line(f"Again: [bold]{escape(found['command'])}[/bold]")
 
 
 def devices(as_json: Json = False) -> None:

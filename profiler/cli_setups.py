@@ -2,25 +2,24 @@
 
 import shlex
 from collections.abc import Iterable
+from math import lcm
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from profiler.analysis.fleet import USUAL
+from profiler.analysis.fleet import PLAIN, usual
 from profiler.catalog import devices, models
 from profiler.catalog.resolve import resolve
 from profiler.spec.deployment import Deployment
 from profiler.spec.device import Device
 from profiler.spec.engines import ENGINES, engine_named
-from profiler.spec.formats import FORMATS, Precision, format_named
+from profiler.spec.formats import Precision, format_named
 from profiler.spec.model import ModelSpec
 from profiler.terminal import OUT
 
-PLAIN = ("bfloat16", "float16", "float32")
+HERE = "here"  # this machine, as a device
 MOST = 1_000_000_000  # of tokens or sequences
-# The software that reads a quantization, by the beginning of the format's title.
-READERS = {"GGUF": "llama.cpp", "MLX": "mlx", "EXL2": "exllama"}
 WIDTH = 140  # of a table that goes into a file or another program
 
 
@@ -45,8 +44,8 @@ def model_named(text: str) -> tuple[ModelSpec, str]:
 
 def device_named(text: str) -> Device:
     """A device of the catalogue. Raises ValueError with the nearest names, or where nothing can be said about it."""
-    if text.strip().lower() == "here":
-        raise ValueError("This machine cannot be predicted yet; name a device of the catalogue (`python -m profiler devices`).")
+    if text.strip().lower() == HERE:
+        raise ValueError("This machine is no device of the catalogue: it is predicted by `python -m profiler predict MODEL here`.")
     found = devices.find(text)
     if found is None:
         near = devices.nearest(text)
@@ -67,11 +66,8 @@ def precision_of(dtype: str, quant: str | None, kv: str | None = None) -> Precis
 
 
 def engine_of(name: str | None, device: Device, precision: Precision) -> str:
-    """The software that was named; else the one that reads the weights' format, or that is usual on such a device."""
-    if name:
-        return engine_named(name)
-    title = FORMATS[precision.weights].title
-    return next((engine for word, engine in READERS.items() if title.startswith(word)), USUAL[device.family])
+    """The software that was named; else what is usual for such weights on such a device."""
+    return engine_named(name) if name else usual(device, precision)
 
 
 def split(model: ModelSpec, engine: str, count: int) -> dict[str, int]:
@@ -89,7 +85,7 @@ def deployed(
     wanted = None if count is None else whole("devices", count)
     if wanted and not known:
         known = split(model, engine, wanted)
-    group = max(known.get("tensor", 1) * known.get("pipeline", 1), known.get("expert", 1))
+    group = lcm(known.get("tensor", 1) * known.get("pipeline", 1), known.get("expert", 1))
     asked = wanted or group
     used = max(asked // group, 1) * group
     found = Deployment.model_validate({"device": device, "devices": used, "engine": engine, "precision": precision, **known})

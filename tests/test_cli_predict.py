@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from profiler.catalog import hub
 from profiler.cli import app
 from profiler.cli_sweep import numbers
+from tests.builders import ceilings, kernels
 
 LLAMA = 8_030_261_248  # parameters of Llama-3-8B, as its checkpoint has them
 
@@ -87,7 +88,7 @@ def test_words_say_what_json_says():
         (["llama-3-8b", "h100", "--engine", "wllm"], "vllm"),
         (["llama-3-8b", "h100", "--quant", "q4_k_n"], "q4_k_m"),
         (["llama-3-8b", "h100", "--kv", "fp88"], "Did you mean"),
-        (["llama-3-8b", "h100", "--dtype", "int4"], "bfloat16, float16 or float32"),
+        (["llama-3-8b", "h100", "--dtype", "int4"], "A dtype is float32, bfloat16 or float16"),
         (["llama-3-8b", "h100", "--batch", "0"], "batch must be 1 to"),
         (["llama-3-8b", "h100", "--new-tokens", "-5"], "new tokens must be 1 to"),
         (["llama-3-8b", "h100", "--tp", "0"], "tensor must be 1 to"),
@@ -141,7 +142,7 @@ def test_an_encoder_only_reads():
     found = told("bert-base", "h100")
 
     assert "time_per_token" not in found
-    assert found["reading_rate"]["value"] == pytest.approx(512 / found["time_to_first_token"]["value"])
+    assert found["reading_rate"]["value"] == pytest.approx(512 / found["time_to_read"]["value"])
     assert "tokens per" not in run("predict", "bert-base", "h100").stdout
 
 
@@ -167,6 +168,39 @@ def test_any_config_json_is_a_model(tiny_folder, tmp_path):
     counts = {told(name, "h100")["model"]["parameters"] for name in (config, config.parent, tiny_folder)}
 
     assert counts == {256 * 64 + 2 * (64 * 64 * 2 + 2 * 64 * 32 + 3 * 64 * 128 + 2 * 64) + 64}
+
+
+def test_this_machine_is_predicted_from_what_was_measured_on_it(monkeypatch):
+    """A library that reads weights at 10 GB/s takes longer than its roof of 20 GB/s would; before it was measured, nothing is said."""
+    words = ("smollm2-135m", "here", "--dtype", "float32", "--prompt-tokens", 128, "--new-tokens", 32)
+    unmeasured = run("predict", *words)
+    monkeypatch.setattr("profiler.cli_here.Jobs.ceilings", lambda self, spec: ceilings(kernels=kernels()))
+    found = told(*words)
+
+    assert (unmeasured.exit_code, "python -m profiler ceilings --dtype float32" in unmeasured.stderr) == (2, True)
+    assert found["origin"] == "measured here"
+    assert found["time_per_token"]["value"] > found["least"]["decode"] > 0
+    assert sum(found["spent"]["decode"].values()) == pytest.approx(found["time_per_token"]["value"])
+    assert found["command"] == "python -m profiler predict smollm2-135m here --dtype float32 --prompt-tokens 128 --new-tokens 32 --batch 1"
+    assert run("predict", *words, "--tp", 2).exit_code == 2
+
+
+def test_where_kernels_are_not_known_only_the_bound_is_told(monkeypatch):
+    """Ceilings alone give the least time that physics needs."""
+    monkeypatch.setattr("profiler.cli_here.Jobs.ceilings", lambda self, spec: ceilings())
+    found = told("smollm2-135m", "here", "--dtype", "float32")
+
+    assert "time_per_token" not in found
+    assert found["least"]["decode"] > 0
+    assert any("nothing but that bound is known" in note for note in found["notes"])
+
+
+def test_copies_side_by_side_are_repeated_as_such():
+    """Two devices that do not share a model stay apart in the command that repeats it."""
+    found = told("llama-3-8b", "h100", "--devices", 2, "--tp", 1)
+
+    assert found["setup"]["replicas"] == 2
+    assert "--devices 2 --tp 1" in found["command"]
 
 
 def test_devices_are_listed():

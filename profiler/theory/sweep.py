@@ -80,10 +80,11 @@ def _placed(deployment: Deployment) -> _Place:
 def _pieces(places: list[_Place], workload: Workload) -> Iterator[tuple[list[_Place], np.ndarray]]:
     """Devices and batches of a block. Devices that work together differ in their links as well, and are taken one by one."""
     rows = max(CELLS // len(workload.prompts), 1)
-    together = 1 if places[0].deployment.group > 1 else max(CELLS // workload.size, 1)
-    for first in range(0, len(places), together):
+    first = places[0].deployment
+    together = 1 if max(first.group, first.expert) > 1 else max(CELLS // workload.size, 1)
+    for begin in range(0, len(places), together):
         for start in range(0, len(workload.batches), rows):
-            yield places[first : first + together], np.array(workload.batches[start : start + rows], float)
+            yield places[begin : begin + together], np.array(workload.batches[start : start + rows], float)
 
 
 def _block(model: ModelSpec, places: list[_Place], batches: np.ndarray, prompts: np.ndarray, new: int) -> Block:

@@ -15,8 +15,9 @@ import numpy as np
 
 from profiler.validation.tables import Judged
 
-GROUPS = {"prefill": "prefill", "decode": "decode", "training": "training"}  # phase → phase group of an inference or training table
+GROUPS = {"prefill": "prefill", "decode": "decode"}  # phase → phase group of an inference table
 SERVED = "end-to-end and serving"
+EVERY = ""  # phase of a figure that is of all phases of a source
 CALIBRATION = Path(__file__).parents[1] / "theory" / "calibration"
 
 LeftOut = dict[str, dict[str, list[float]]]  # source → phase → [median error, rows]
@@ -77,13 +78,16 @@ def summary(kind: str, rows: list[Judged], unseen: LeftOut | None = None) -> Sum
     lines = []
     for source, phase in sorted({(row.source, row.phase) for row in rows}):
         here = [row for row in rows if (row.source, row.phase) == (source, phase)]
-        lines.append(Line(source, phase, figures(here), figures(unflagged(here)), known.get(source, {}).get(phase, [None])[0]))
+        seen = known.get(source, {})
+        lines.append(Line(source, phase, figures(here), figures(unflagged(here)), seen.get(phase, seen.get(EVERY, [None]))[0]))
     return Summary(kind, figures(rows), figures(unflagged(rows)), lines, _groups(kind, rows, known), _reasons(rows))
 
 
 def left_out(kind: str) -> LeftOut:
-    """What the fit of a kind of table kept of each source that it had not seen; empty where it kept nothing."""
-    return json.loads(CALIBRATION.joinpath(f"{kind}.json").read_text("utf-8")).get("left_out", {})
+    """What the fit of a kind of table kept of each source that it had not seen: fractions by phase, or per cent of all its phases."""
+    kept = json.loads(CALIBRATION.joinpath(f"{kind}.json").read_text("utf-8"))
+    whole = {source: {EVERY: [error / 100, 1.0]} for source, error in kept.get("left out", {}).items()}
+    return kept.get("left_out", whole)
 
 
 def figures(rows: list[Judged]) -> Figures:
@@ -101,7 +105,7 @@ def unflagged(rows: Iterable[Judged]) -> list[Judged]:
 
 def group_of(kind: str, phase: str) -> str:
     """What a phase is judged together with."""
-    return "memory" if kind == "memory" else GROUPS.get(phase, SERVED)
+    return GROUPS.get(phase, SERVED) if kind == "inference" else kind
 
 
 def told(found: Summary, rows: list[Judged] | None = None) -> dict[str, Any]:
