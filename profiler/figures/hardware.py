@@ -21,6 +21,7 @@ SPENT = {
 }
 PHASES = {"decode": "time per token (ms)", "prefill": "time to first token (ms)", "texts": "time of a batch of texts (ms)"}
 GAP = "\u00a0" * 3  # between a dot and its number
+LIFT = '<br><span style="font-size:5px"> </span>'  # a name above the points beside its own
 ROW = 30  # pixels of one device
 LOW = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left", "traceorder": "normal"}
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
@@ -61,13 +62,36 @@ def times_figure(choices: Sequence[Choice], phase: str, here: Seen | None = None
             seconds = [(one.timed(phase).time, one.timed(phase).low, one.timed(phase).high) for one in chosen]
             notes = [f"{one.estimate.origin} · {one.deployment.engine}" for one in chosen]
             _dots(plot, [named(one) for one in chosen], seconds, notes, (name, colour, symbol))
+            _written(plot, [named(one) for one in chosen], [high for *_, high in seconds], [words(middle, "s") for middle, *_ in seconds])
     if here:
-        if here.predicted:
-            _dots(plot, [here.name], [here.predicted], ["predicted for this run"], ("predicted, on its own ceilings", SKY, "circle-open"))
-        _dots(plot, [here.name], [here.measured], ["95 % interval of the median"], ("measured here", GREEN, "diamond"))
+        _own_row(plot, here)
     ends = _ends(choices, phase, here)
     plot.update_xaxes(type="log", dtick="D2" if ends[1] - ends[0] < 2 else 1, tickformat="~g", range=ends)
     return plot
+
+
+def _own_row(plot: go.Figure, here: Seen) -> None:
+    """What was measured on this machine over what was predicted for it."""
+    number, end = words(here.measured[0], "s"), here.measured[2]
+    if here.predicted:
+        _dots(plot, [here.name], [here.predicted], ["predicted for this run"], ("predicted, on its own ceilings", SKY, "circle-open"))
+        number, end = f"{number}, predicted {words(here.predicted[0], 's')}", max(end, here.predicted[2])
+    _dots(plot, [here.name], [here.measured], ["95 % interval of the median"], ("measured here", GREEN, "diamond"))
+    _written(plot, [here.name], [end], [number])
+
+
+def _written(plot: go.Figure, names: list[str], ends: list[float], numbers: list[str]) -> None:
+    """Numbers behind the whiskers, which end at `ends` seconds."""
+    plot.add_scatter(
+        x=[1e3 * end for end in ends],
+        y=names,
+        text=[f"{GAP}{number}" for number in numbers],
+        mode="text",
+        textposition="middle right",
+        showlegend=False,
+        hoverinfo="skip",
+        cliponaxis=False,
+    )
 
 
 def _ends(choices: Sequence[Choice], phase: str, here: Seen | None) -> tuple[float, float]:
@@ -75,7 +99,7 @@ def _ends(choices: Sequence[Choice], phase: str, here: Seen | None) -> tuple[flo
     spans = [(one.timed(phase).low, one.timed(phase).high) for one in choices]
     spans += [interval[1:] for interval in (here.measured, here.predicted) if interval] if here else []
     low, high = log10(1e3 * min(low for low, _ in spans)), log10(1e3 * max(high for _, high in spans))
-    return low - 0.04 * (high - low) - 0.02, high + 0.24 * (high - low) + 0.1
+    return low - 0.04 * (high - low) - 0.02, high + (0.5 if here and here.predicted else 0.24) * (high - low) + 0.1
 
 
 def _dots(plot: go.Figure, names: list[str], seconds: list[tuple], notes: list[str], style: tuple[str, str, str]) -> None:
@@ -83,16 +107,6 @@ def _dots(plot: go.Figure, names: list[str], seconds: list[tuple], notes: list[s
     milliseconds = 1e3 * np.array(seconds, float).reshape(-1, 3)
     middle, low, high = milliseconds.T
     said = [[words(value / 1e3, "s") for value in row] for row in milliseconds]
-    plot.add_scatter(
-        x=high,
-        y=names,
-        text=[f"{GAP}{row[0]}" for row in said],
-        mode="text",
-        textposition="middle right",
-        showlegend=False,
-        hoverinfo="skip",
-        cliponaxis=False,
-    )
     plot.add_scatter(
         x=middle,
         y=names,
@@ -211,7 +225,7 @@ def front_figure(choices: Sequence[Choice], against: str, chosen: Sequence[Choic
     plot.add_scatter(
         x=[cost for _, cost in labels],
         y=[one.rate for one, _ in labels],
-        text=[shortened(named(one)) for one, _ in labels],
+        text=[f"{shortened(named(one))}{LIFT}" for one, _ in labels],
         mode="text",
         textposition="top left",
         cliponaxis=False,
