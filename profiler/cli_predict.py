@@ -132,7 +132,7 @@ def _notes(model: ModelSpec, placed: Deployment, work: dict[str, int], found: Es
     if format != placed.precision.arithmetic:
         notes.append(f"{device.title} has no known {placed.precision.arithmetic} arithmetic, so products are taken to be in {format}.")
     if placed.replicas > 1:
-        notes.append(f"The devices hold {placed.replicas} copies of the model, each with a batch of {work['batch']} of its own.")
+        notes.append(f"The devices are {placed.replicas} groups, each with a batch of {work['batch']} of its own.")
     if not found.fits and device.link and placed.devices == 1:
         larger = [size for size in GROUPS if model.heads % size == 0]
         tried = ((size, placed.model_copy(update={"devices": size, "tensor": size})) for size in larger)
