@@ -12,7 +12,7 @@ class Deployment(Frozen):
     """One replica of a model: `tensor` × `pipeline` devices; `devices` may hold several replicas.
 
     pipeline: the layers are split, and devices take turns on one request. expert: the devices over which the experts
-    of a mixture are spread; their attention is then replicated, each on requests of its own.
+    of a mixture are spread, while each replica attends to requests of its own.
     """
 
     device: Device
@@ -28,14 +28,15 @@ class Deployment(Frozen):
     def _possible(self) -> "Deployment":
         if self.engine not in ENGINES:
             raise ValueError(f"no engine is called {self.engine!r}; known are {', '.join(ENGINES)}")
-        if self.devices % self.group:
-            raise ValueError(f"{self.devices} devices cannot be shared by groups of {self.group}; choose a multiple of {self.group}")
+        for size in (self.group, self.expert):
+            if self.devices % size:
+                raise ValueError(f"{self.devices} devices cannot be shared by groups of {size}; choose a multiple of {size}")
         return self
 
     @property
     def group(self) -> int:
-        """Devices that hold one replica together."""
-        return max(self.tensor * self.pipeline, self.expert)
+        """Devices that work on one request together."""
+        return self.tensor * self.pipeline
 
     @property
     def replicas(self) -> int:

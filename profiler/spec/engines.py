@@ -22,17 +22,33 @@ class Engine(NamedTuple):
     quantized_products: bool = False  # multiplies packed weights with integers made of the activations, instead of widening them
     flash: bool = True  # attention without writing out all scores
     chunk: int = 8192  # most tokens of prompts that one pass takes
+    widens: bool = False  # widens packed matrices in memory before it multiplies more than one row
+    captured: bool = True  # kernels of a step are recorded once and started together (CUDA graphs, or what is like them)
+    kin: str = ""  # the engine of which this is another version, and whose measurements tell about it
 
 
 ENGINES = {
     "llama.cpp": Engine(
         "llama.cpp", "runtime", r"llama[.-]?cpp|llama-bench|ggml|ollama|lm ?studio|koboldcpp", False, "layers", True, False
     ),
-    "exllama": Engine("ExLlama", "runtime", r"exllama|tabbyapi", split="layers"),
+    "llama.cpp-2024": Engine(
+        "llama.cpp before integer matrix kernels and CUDA graphs (summer 2024)",
+        "runtime",
+        r"llama\.cpp-2024",
+        False,
+        "layers",
+        False,
+        False,
+        512,
+        True,
+        False,
+        "llama.cpp",
+    ),
+    "exllama": Engine("ExLlama", "runtime", r"exllama|tabbyapi", split="layers", captured=False),
     "tensorrt-llm": Engine("TensorRT-LLM", "runtime", r"tensorrt|trt-?llm|\bnim\b", True),
     "vllm": Engine("vLLM", "graph", r"\bvllm", True),
     "sglang": Engine("SGLang", "graph", r"sglang|deepep|deepseek profile", True),
-    "lmdeploy": Engine("LMDeploy (TurboMind)", "runtime", r"lmdeploy|turbomind", True),
+    "lmdeploy": Engine("LMDeploy (TurboMind)", "runtime", r"lmdeploy|turbomind", True, captured=False),
     "tgi": Engine("Text Generation Inference", "graph", r"\btgi\b|text.generation.inference", True),
     "deepspeed": Engine("DeepSpeed", "runtime", r"deepspeed|fastgen", True),
     "mlc": Engine("MLC", "runtime", r"\bmlc\b|web-?llm"),
@@ -46,7 +62,9 @@ ENGINES = {
     "gaudi": Engine("Optimum Habana", "graph", r"habana|gaudi|synapse", True),
     "ipex": Engine("Intel Extension for PyTorch", "graph", r"\bipex|intel.extension"),
     "compiled": Engine("torch.compile", "graph", r"gpt-fast|torchao|torch\.?compile|inductor|thunder|executorch|torchchat"),
-    "eager": Engine("transformers, eager", "host", r"eager|transformers|hugging|litgpt|lit-gpt|accelerate|bitsandbytes|pytorch|torch"),
+    "eager": Engine(
+        "transformers, eager", "host", r"eager|transformers|hugging|litgpt|lit-gpt|accelerate|bitsandbytes|pytorch|torch", widens=True
+    ),
 }
 
 

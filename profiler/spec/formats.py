@@ -26,6 +26,7 @@ class Format(NamedTuple):
     arithmetic: str = ""  # number format of the products where activations are quantized too; "": that of the set-up
     dense_bits: float | None = None  # of matrices beside the experts of a mixture, where only experts are quantized
     kv: str = ""  # the KV cache's format, where a name says so
+    loose: bool = False  # no kernel multiplies it as it is: the matrices are widened in memory at each use
     aliases: tuple[str, ...] = ()
 
 
@@ -136,9 +137,9 @@ FORMATS: dict[str, Format] = {
         "int4, 2:4 sparse (Marlin)", 3.25, 3.25, 16, _AO, aliases=("int4wo-64-sparse-marlin (2:4)", "sparse marlin", "int4 2:4")
     ),
     "int4-hqq": Format("int4 (HQQ)", 4.58, 4.58, 16, _AO, aliases=("autoquant-int4hqq", "awq-hqq-int4", "hqq int4")),
-    "uint4-awq": Format("uint4 (AWQ of torchao)", 5.41, 5.41, 16, _AO, aliases=("awq-uint4",)),
-    "uintx-4": Format("4 bits, groups of 64 (HQQ)", 4.75, 4.75, 16, _AO, aliases=("uintx-4-64-hqq",)),
-    "uintx-2": Format("2 bits, groups of 8 (HQQ)", 8, 8, 16, _AO, aliases=("uintx-2-8-hqq",)),
+    "uint4-awq": Format("uint4 (AWQ of torchao)", 5.41, 5.41, 16, _AO, loose=True, aliases=("awq-uint4",)),
+    "uintx-4": Format("4 bits, groups of 64 (HQQ)", 4.75, 4.75, 16, _AO, loose=True, aliases=("uintx-4-64-hqq",)),
+    "uintx-2": Format("2 bits, groups of 8 (HQQ)", 8, 8, 16, _AO, loose=True, aliases=("uintx-2-8-hqq",)),
     "int4-int8": Format("int4 × int8 products", 4.01, 4.01, 16, _AO, "int8", aliases=("w4a8", "w4a8 marlin-qqq")),
     "int4-int8-g128": Format("int4 × int8 products, groups of 128", 4.13, 4.13, 16, _AO, "int8", aliases=("w4a8-g128 marlin-qqq",)),
     "int4-int8-g256": Format("int4 × int8 products, groups of 256", 4.38, 4.38, 16, _AO, "int8", aliases=("int8dq-int4 g256 (ARM CPU)",)),

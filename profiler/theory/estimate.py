@@ -16,10 +16,11 @@ from profiler.spec.deployment import Deployment
 from profiler.spec.engines import ENGINES
 from profiler.spec.model import ModelSpec
 from profiler.spec.units import words
-from profiler.theory.plan import decode_step, prefill_step, weight_bytes
-from profiler.theory.rates import calibration, rates
 from profiler.theory.cache import kv_bytes
+from profiler.theory.plan import decode_step, prefill_step
+from profiler.theory.rates import calibration, rates
 from profiler.theory.timing import Spent, spent
+from profiler.theory.weights import weight_bytes
 
 RESERVED = 0.6e9  # bytes that a driver and an engine keep for themselves on each device
 IDLE = 0.3  # of its power limit that a device draws while it waits for memory; assumed
@@ -48,7 +49,7 @@ class Estimate:
     memory: Any  # bytes on each device, everything
     fits: Any
     energy: Any  # J per new token, prompts included; None where the power limit is not known
-    origin: str  # calibrated · transferred
+    origin: str  # calibrated · transferred · data sheet
     problems: tuple[str, ...]
 
 
@@ -57,7 +58,7 @@ def estimate(model: ModelSpec, deployment: Deployment, batch: Any = 1, prompt: A
     reached = rates(deployment)
     batch, prompt, new = (value * 1.0 for value in (batch, prompt, new))
     prefill = spent(prefill_step(model, deployment, batch, prompt), reached)
-    decode = spent(decode_step(model, deployment, batch, prompt + new / 2), reached)
+    decode = spent(decode_step(model, deployment, batch, prompt + new / 2, prompt), reached)
     whole = prefill.total + new * decode.total
     weights, cache = held(model, deployment, batch, prompt + new)
     memory = weights + cache + RESERVED + working(model, deployment, batch, prompt)
@@ -79,7 +80,7 @@ def estimate(model: ModelSpec, deployment: Deployment, batch: Any = 1, prompt: A
 def held(model: ModelSpec, deployment: Deployment, batch: Any, length: Any) -> tuple[Any, Any]:
     """Bytes of weights and of KV cache on each device of a replica."""
     group, heads = deployment.group, min(deployment.tensor, model.kv_heads) * deployment.pipeline
-    return weight_bytes(model, deployment) / group, batch * kv_bytes(model, length, deployment.precision) / max(heads, 1)
+    return weight_bytes(model, deployment.precision) / group, batch * kv_bytes(model, length, deployment.precision) / max(heads, 1)
 
 
 def working(model: ModelSpec, deployment: Deployment, batch: Any, prompt: Any) -> Any:
@@ -96,9 +97,11 @@ def timed(parts: Spent, deployment: Deployment, phase: str) -> Timed:
 
 
 def origin(deployment: Deployment) -> str:
-    """Whether the constants were fitted to measurements of this engine on this family, or transferred from its relatives."""
-    seen = f"{deployment.engine} on {deployment.device.family}" in calibration()["seen"]
-    return "calibrated" if seen else "transferred"
+    """calibrated: measurements of this engine on this family were fitted; transferred: of one of the two; else the data sheet alone."""
+    engine, family, seen = deployment.engine, deployment.device.family, calibration()["seen"]
+    if f"{engine} on {family}" in seen:
+        return "calibrated"
+    return "transferred" if any(row.startswith(f"{engine} on ") or row.endswith(f" on {family}") for row in seen) else "data sheet"
 
 
 def energy(deployment: Deployment, prefill: Spent, decode: Spent, new: Any, batch: Any) -> Any:

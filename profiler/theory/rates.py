@@ -9,7 +9,7 @@ and kept in calibration/inference.json; they belong to classes, never to one dev
 import json
 from dataclasses import dataclass
 from functools import cache
-from math import exp, inf
+from math import exp, inf, log
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +19,23 @@ from profiler.spec.engines import ENGINES
 from profiler.spec.formats import FORMATS
 
 Constants = dict[str, float]
+FILE = Path(__file__).with_name("calibration") / "inference.json"
 # Physical starting points; the fitted effects are factors on them.
 SCALES = {
     "matrix": 0.7,  # of the peak of the arithmetic's format
+    "tile": 64.0,  # rows that a product of a few rows is padded to
     "attention": 0.5,  # the same, of the products inside attention
     "packed": 2.5,  # FLOP/s of products with packed weights, per FLOP/s of the vector units
     "bandwidth": 0.85,  # of the theoretical bandwidth
+    "traffic": 2.0,  # times that activations cross the bus, per time that a fused kernel would move them
     "cache": 0.7,
-    "unpack": 2.0,  # operations of the vector units to widen one weight
+    "unpack": 2.5,  # integer operations to widen one weight
     "operator": 3e-6,
-    "host": 12e-6,
+    "host": 90e-6,  # an eager layer: 375 µs of Python and dispatch as traced on a processor, and 30 launches of 6 µs; 6 operations of ours
     "step": 100e-6,
     "scores": 12.0,
     "hop": 8e-6,  # seconds of one small all-reduce
-    "serving": 0.8,  # of the throughput of a batch that is always full
+    "serving": 0.85,  # of the throughput of a batch that is always full
 }
 CHAIN = {
     "float4": ("float4", "float8", "int8", "float16"),
@@ -58,6 +61,9 @@ class Rates:
     step: Any  # seconds once a step
     scores: Any  # bytes moved for each score where attention writes them out, else 0
     hop: Any  # seconds of one small collective
+    traffic: Any  # times that activations cross the bus
+    tile: Any  # rows that a product of a few is padded to
+    serving: Any  # of a full batch's throughput that continuous batching reaches
 
 
 def arithmetic(deployment: Deployment) -> str:
@@ -68,29 +74,70 @@ def arithmetic(deployment: Deployment) -> str:
 
 # What changes each quantity, beside its common constant.
 INFLUENCES = {
-    "matrix": ("family", "style", "engine", "format"),
-    "attention": ("family", "engine"),
-    "packed": ("family",),
-    "bandwidth": ("family", "style", "engine", "format"),
-    "cache": ("engine",),
-    "unpack": ("family", "engine", "format"),
-    "operator": ("family", "style", "engine"),
+    "matrix": ("family", "style", "kin", "engine", "format", "generation", "balance"),
+    "tile": ("style", "kin"),
+    "attention": ("style", "kin", "balance"),
+    "packed": ("family", "engine", "generation"),
+    "bandwidth": ("family", "style", "kin", "engine", "format", "generation", "pair"),
+    "cache": ("kin",),
+    "unpack": ("family", "kin", "format", "generation"),
+    "operator": ("family", "style", "kin", "engine"),
+    "traffic": ("style", "kin"),
     "host": ("format",),
-    "step": ("engine",),
+    "step": ("kin",),
     "scores": (),
-    "hop": ("style", "engine"),
+    "hop": ("style", "kin"),
+    "serving": ("kin",),
 }
+# Kernels that an eager engine starts for a product with packed weights, per plain one: it quantizes or widens, multiplies, scales.
+STARTED = {"weights-4": 1.6, "weights-8": 1.6, "products-int8": 2.5}
 
 
-def effects(deployment: Deployment, quantity: str) -> list[str]:
-    """Names of the constants that one quantity of a deployment follows from."""
+def effects(deployment: Deployment, quantity: str) -> dict[str, float]:
+    """Names of the constants that one quantity of a deployment follows from, and how much of each it has.
+
+    `balance`: the more FLOPs a device has for each byte of bandwidth, the smaller the part of them that kernels can feed.
+    """
+    device, engine = deployment.device, ENGINES[deployment.engine]
     is_ = {
-        "family": deployment.device.family,
-        "style": ENGINES[deployment.engine].style,
-        "engine": deployment.engine,
+        "family": device.family,
+        "generation": f"{device.vendor} {device.generation}",
+        "style": engine.style,
+        "kin": engine.kin or deployment.engine,
+        "engine": deployment.engine if engine.kin else "",
         "format": bits_class(deployment),
+        "pair": f"{deployment.engine} on {device.family}",
     }
-    return [quantity, *(f"{quantity}:{is_[influence]}" for influence in INFLUENCES[quantity])]
+    found = {f"{quantity}:{is_[influence]}": 1.0 for influence in INFLUENCES[quantity] if is_.get(influence)}
+    if "balance" in INFLUENCES[quantity]:
+        found[f"{quantity}:balance"] = log(plain_peak(device) / device.bandwidth / USUAL_BALANCE)
+    return {quantity: 1.0} | found
+
+
+def integer_share(device: Device) -> float:
+    """Integer operations/s for each float32 FLOP/s: a multiply-add is two FLOPs, and half the lanes of some generations have no integers.
+
+    Sources: NVIDIA's white papers on GA100, GA102, AD102 and GH100 (64 integer lanes a multiprocessor), AMD's on RDNA 3.
+    """
+    halved = {"ampere", "ada", "hopper", "rdna3", "rdna3.5", "rdna4"}
+    return 0.25 if device.generation in halved and (device.generation != "ampere" or device.family != "nvidia-hbm") else 0.5
+
+
+SLOW_CLOCKED = (
+    "apple",
+    "nvidia-unified",
+    "amd-unified",
+    "intel-unified",
+    "mobile-npu",
+)  # kernels begin and end at half the clock of a card
+# No effect lifts a rate above what hardware can give, as a factor on its scale.
+MOST = {"matrix": 1.35, "attention": 1.9, "bandwidth": 1.12, "cache": 1.3}
+USUAL_BALANCE = 150.0  # FLOPs in 16 bits for each byte of bandwidth, at which `balance` changes nothing
+
+
+def plain_peak(device: Device) -> float:
+    """FLOP/s of the matrix units in 16 bits, or of what there is."""
+    return max((device.peak.get(name, 0.0) for name in CHAIN["bfloat16"]), default=0.0) or max(device.peak.values(), default=1e12)
 
 
 def bits_class(deployment: Deployment) -> str:
@@ -105,24 +152,27 @@ def scales(deployment: Deployment) -> dict[str, float]:
     """What each quantity is before any effect: the data sheet's part of it."""
     device, engine = deployment.device, ENGINES[deployment.engine]
     row = FORMATS[deployment.precision.weights]
-    vector = device.peak.get("float32", max(device.peak.values()) / 8)
+    vector = device.peak.get("float32", plain_peak(device) / 8)
     peak = device.peak.get(arithmetic(deployment), vector)
     plain = device.peak.get(next((name for name in CHAIN[deployment.precision.compute] if name in device.peak), "float32"), vector)
-    if deployment.engine == "llama.cpp":
+    if engine.quantized_products:
         plain = device.peak.get("float16_accumulate16", plain)
-        peak = plain if not row.arithmetic else peak
+        peak = plain if row.bits >= 16 else device.peak.get("int8", plain)
     return {
         "matrix": peak * SCALES["matrix"],
+        "tile": SCALES["tile"] * {"cpu": 0.06, "tpu": 2.0}.get(device.kind, 0.25 if device.family == "apple" else 1.0),
         "attention": plain * SCALES["attention"],
         "packed": vector * SCALES["packed"],
-        "bandwidth": device.bandwidth * SCALES["bandwidth"],
+        "bandwidth": device.bandwidth * (0.7 if device.family.endswith("-hbm") else SCALES["bandwidth"]),
         "cache": device.bandwidth * SCALES["cache"],
-        "unpack": vector / SCALES["unpack"],
-        "operator": SCALES["operator"],
-        "host": SCALES["host"],
+        "unpack": vector * integer_share(device) / SCALES["unpack"],
+        "operator": SCALES["operator"] * (1 if engine.captured else 2) * (2 if device.family in SLOW_CLOCKED else 1),
+        "traffic": SCALES["traffic"],
+        "host": SCALES["host"] * STARTED.get(bits_class(deployment), 1.0),
         "step": SCALES["step"],
         "scores": SCALES["scores"],
         "hop": SCALES["hop"],
+        "serving": SCALES["serving"],
     }
 
 
@@ -152,8 +202,13 @@ def rates(deployment: Deployment, constants: Constants | None = None) -> Rates:
     """What one device of a deployment reaches."""
     known = calibration()["constants"] if constants is None else constants
     base = scales(deployment)
-    reached = {name: base[name] * exp(sum(known.get(key, 0.0) for key in effects(deployment, name))) for name in base}
-    return assemble(traits(deployment), reached)
+    factors = {name: exp(sum(known.get(key, 0.0) * much for key, much in effects(deployment, name).items())) for name in base}
+    return assemble(traits(deployment), {name: base[name] * limited(name, factor) for name, factor in factors.items()})
+
+
+def limited(name: str, factor: Any) -> Any:
+    """A factor that approaches its quantity's limit, and does not pass it."""
+    return (factor**-4 + MOST[name] ** -4) ** -0.25 if name in MOST else factor
 
 
 def assemble(has: Traits, reached: dict[str, Any]) -> Rates:
@@ -169,10 +224,13 @@ def assemble(has: Traits, reached: dict[str, Any]) -> Rates:
         step=reached["step"],
         scores=reached["scores"] * has.written,
         hop=reached["hop"],
+        traffic=reached["traffic"],
+        tile=reached["tile"],
+        serving=reached["serving"],
     )
 
 
 @cache
 def calibration() -> dict[str, Any]:
     """The fitted constants, with the residuals that intervals are made of."""
-    return json.loads(Path(__file__).with_name("calibration").joinpath("inference.json").read_text("utf-8"))
+    return json.loads(FILE.read_text("utf-8"))

@@ -48,6 +48,9 @@ def lengths(row: Row) -> Lengths:
 def batch(row: Row) -> int | None:
     """Sequences at a time; None where the source leaves it to the engine."""
     stated = number(row["batch"])
+    if stated is None:
+        told = re.search(r"(?:batch|concurren\w*|users?)\D{0,3}(\d+)|(\d+)\s*(?:concurren|users|requests|seq)", row["batch"].lower())
+        stated = float(told[1] or told[2]) if told else None
     return None if stated is None else max(int(stated), 1)
 
 

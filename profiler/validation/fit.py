@@ -1,132 +1,308 @@
-"""Fits the constants of the cost model to published measurements: `python -m profiler.validation.fit`.
+"""Fits the constants of the cost model to published measurements, and says what they are worth for others.
+
+    python -m profiler.validation.fit [--write]
 
 Least squares of log(predicted ÷ measured) with a robust loss, every source and phase weighing the same, and a prior that pulls
 each effect to zero: what the data do not say stays what it physically was. Leaving each source out shows what the constants
 are worth for measurements that they have not seen.
 """
 
+import csv
+import json
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import least_squares
+from scipy.optimize import minimize
 
-from profiler.theory import rates as rates_of
+from profiler.spec.deployment import Deployment
 from profiler.theory.cost import Cost, Op
-from profiler.theory.rates import SCALES, Constants, Traits, assemble, effects, scales, traits
-from profiler.theory.timing import device_seconds, kernels, soft
-from profiler.validation.inference import Case, answer, case_of, steps
+from profiler.theory.rates import FILE, SCALES, Rates, Traits, assemble, effects, limited, scales, traits
+from profiler.theory.timing import Step, device_seconds, kernels, soft
+from profiler.validation.inference import SERVING, case_of, steps, value_seconds
+from profiler.validation.kernels import kernel
 
-# How far an effect may move without evidence, as a standard deviation of its logarithm: first the common constant,
-# then what a family, a style, an engine or a format change about it.
-FREE = {"host": 0.7, "operator": 0.7, "step": 0.7, "hop": 0.7, "scores": 0.5, "unpack": 0.7, "packed": 0.5, "attention": 0.5}
-SHRINK = 0.5
+# How far a constant may move without evidence, as a standard deviation of its logarithm; an effect moves less.
+FREE = {"bandwidth": 0.3, "matrix": 0.3, "attention": 0.3, "serving": 0.4, "cache": 0.3, "operator": 1.0, "host": 1.0}
+USUAL = 0.6
+SHRINK = 0.8
+NOISE = 0.12  # of a measurement that a model of classes can hope to foretell
+LOOSE = 1.0  # the same for serving, where batch, split and scheduling are the submitter's choice: it tells little about kernels
+EVIDENCE = 30.0  # independent rows that one source's phase is worth at most
+STEP = 1e-4  # relative, of a quantity, by which its slope is found
+PUBLISHED = Path(__file__).with_name("published")
+THINNED = 6  # every so many rows of the many kernel timings are taken
+COSTS = ("flops", "weights", "kv", "activations")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One measurement: what was run, in steps, and how many seconds it took."""
+
+    deployment: Deployment
+    parts: list[tuple[float, Step]]  # (times, step)
+    seconds: float
+    source: str
+    phase: str
+    serving: bool = False
+    doubtful: bool = False  # flagged as an anomaly by who collected the table: judged, but nothing is learnt from it
 
 
 @dataclass(frozen=True)
 class Table:
-    """All cases, flattened: one Op per kind whose fields are arrays, with the step of each element."""
+    """All entries, flattened: one Op per kind whose fields are arrays, with the step and head size of each element."""
 
-    cases: list[Case]
+    entries: list[Entry]
     measured: np.ndarray
     weight: np.ndarray
-    ops: dict[str, tuple[Op, np.ndarray, np.ndarray]]  # kind → (fields as arrays, step of each, head_dim of each)
-    case_of_step: np.ndarray
+    ops: list[tuple[Op, np.ndarray, np.ndarray]]
+    entry_of_step: np.ndarray
     times: np.ndarray
-    hops: np.ndarray
-    exchanged: np.ndarray
+    links: dict[str, np.ndarray]  # hops, exchanged, overlapped, once of each step
     started: np.ndarray
     names: list[str]  # of the constants
-    design: dict[str, np.ndarray]  # quantity → cases × names
+    keys: dict[str, tuple[np.ndarray, np.ndarray]]  # quantity → (indices of its constants, how much of each), entries × constants
     base: dict[str, np.ndarray]
     traits: Traits
 
 
-def flatten(cases: list[Case], measured: list[float], weight: list[float]) -> Table:
-    """The cases as arrays."""
-    found: dict[str, list] = {}
-    step_rows: list[tuple[int, float, Any]] = []
-    for index, case in enumerate(cases):
-        for times, step in steps(case):
-            for op in step.ops:
-                found.setdefault(op.kind, []).append((op, len(step_rows), step.head_dim))
-            step_rows.append((index, times, step))
-    ops = {}
-    for kind, entries in found.items():
-        fields = [np.array([float(getattr(op.cost, name)) for op, _, _ in entries]) for name in ("flops", "weights", "kv", "activations")]
-        count = np.array([float(op.count) for op, _, _ in entries])
-        ops[kind] = (Op(kind, Cost(*fields), entries[0][0].kind, count), np.array([s for _, s, _ in entries]), np.array([h for *_, h in entries]))
-    keys = [{name: effects(case.deployment, name) for name in SCALES if name != "serving"} for case in cases]
-    names = sorted({key for row in keys for found_keys in row.values() for key in found_keys})
-    place = {name: index for index, name in enumerate(names)}
-    quantities = [name for name in SCALES if name != "serving"]
-    design = {name: np.zeros((len(cases), len(names))) for name in quantities}
-    for row, made in enumerate(keys):
-        for name, found_keys in made.items():
-            for key in found_keys:
-                design[name][row, place[key]] = 1.0
-    bases = [scales(case.deployment) for case in cases]
-    has = [traits(case.deployment) for case in cases]
-    started = np.array([float(sum(kernels(op) for op in step.ops)) for _, _, step in step_rows])
+def flatten(entries: list[Entry]) -> Table:
+    """The entries as arrays."""
+    steps = [(index, times, step) for index, entry in enumerate(entries) for times, step in entry.parts]
+    keys = [{name: effects(entry.deployment, name) for name in SCALES} for entry in entries]
+    names = sorted({key for found in keys for several in found.values() for key in several})
+    bases = [scales(entry.deployment) for entry in entries]
+    switches = [traits(entry.deployment) for entry in entries]
     return Table(
-        cases,
-        np.array(measured),
-        np.array(weight),
-        ops,
-        np.array([i for i, _, _ in step_rows]),
-        np.array([t for _, t, _ in step_rows]),
-        np.array([float(s.hops) for *_, s in step_rows]),
-        np.array([float(s.exchanged) for *_, s in step_rows]),
-        started,
+        entries,
+        np.array([entry.seconds for entry in entries]),
+        _weights(entries),
+        _by_kind([step for *_, step in steps]),
+        np.array([index for index, *_ in steps]),
+        np.array([times for _, times, _ in steps]),
+        {name: np.array([float(getattr(step, name)) for *_, step in steps]) for name in ("hops", "exchanged", "overlapped", "once")},
+        np.array([float(sum(kernels(op) for op in step.ops)) for *_, step in steps]),
         names,
-        design,
-        {name: np.array([b[name] for b in bases]) for name in quantities},
-        Traits(*(np.array([getattr(t, f) for t in has]) for f in ("packed", "width", "hosted", "written"))),
+        {name: _indices([found[name] for found in keys], names) for name in SCALES},
+        {name: np.array([base[name] for base in bases]) for name in SCALES},
+        Traits(*(np.array([getattr(one, field) for one in switches]) for field in Traits.__slots__)),
     )
 
 
-def seconds(table: Table, values: np.ndarray) -> np.ndarray:
-    """Predicted seconds of each case under these constants."""
-    reached = {name: table.base[name] * np.exp(matrix @ values) for name, matrix in table.design.items()}
-    by_case = assemble(table.traits, reached)
-    at = lambda index: rates_of.Rates(*(np.asarray(getattr(by_case, f))[index] for f in by_case.__slots__))  # noqa: E731
+def _by_kind(steps: list[Step]) -> list[tuple[Op, np.ndarray, np.ndarray]]:
+    found: dict[str, list[tuple[Op, int, float]]] = {}
+    for index, step in enumerate(steps):
+        for op in step.ops:
+            found.setdefault(op.kind, []).append((op, index, step.head_dim))
+    return [
+        (
+            Op(
+                kind,
+                Cost(*(_column([op.cost for op, *_ in each], name) for name in COSTS)),
+                each[0][0].kind,
+                rows=_column([op for op, *_ in each], "rows"),
+            ),
+            np.array([index for _, index, _ in each]),
+            np.array([head for *_, head in each]),
+        )
+        for kind, each in found.items()
+    ]
+
+
+def _column(values: list, name: str) -> Any:
+    """One field of many values, as an array."""
+    return np.array([float(getattr(value, name)) for value in values])
+
+
+def _indices(keys: list[dict[str, float]], names: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    place = {name: index for index, name in enumerate(names)}
+    index, much = (np.zeros((len(keys), max(map(len, keys)))) for _ in range(2))
+    for row, several in enumerate(keys):
+        index[row, : len(several)] = [place[key] for key in several]
+        much[row, : len(several)] = list(several.values())
+    return index.astype(int), much
+
+
+def _weights(entries: list[Entry]) -> np.ndarray:
+    """Every source's phase weighs the same, however many rows it has; small ones weigh what they have."""
+    count: dict[tuple[str, str], int] = {}
+    for entry in entries:
+        count[entry.source, entry.phase] = count.get((entry.source, entry.phase), 0) + 1
+    even = [min(1.0, EVIDENCE / count[entry.source, entry.phase]) ** 0.5 for entry in entries]
+    return np.array([weight / (LOOSE if entry.serving else NOISE) for weight, entry in zip(even, entries)])
+
+
+def reach(table: Table, values: np.ndarray) -> dict[str, np.ndarray]:
+    """What each entry's quantities are under these constants."""
+    return {name: table.base[name] * limited(name, factor) for name, factor in factors(table, values).items()}
+
+
+def factors(table: Table, values: np.ndarray) -> dict[str, np.ndarray]:
+    """What the constants make of each quantity's scale, before its limit."""
+    return {name: np.exp((values[index] * much).sum(axis=1)) for name, (index, much) in table.keys.items()}
+
+
+def predicted(table: Table, reached: dict[str, np.ndarray]) -> np.ndarray:
+    """Seconds of each entry."""
+    by_entry = assemble(table.traits, reached)
+
+    def at(index: np.ndarray) -> Rates:
+        return Rates(*(np.asarray(getattr(by_entry, field))[index] for field in Rates.__slots__))
+
     device = np.zeros(len(table.times))
-    for op, step, head_dim in table.ops.values():
-        device += np.bincount(step, soft(*device_seconds(op, at(table.case_of_step[step]), head_dim)), len(table.times))
-    r = at(table.case_of_step)
-    total = soft(device + table.started * r.operator, table.started * r.host) + r.step + table.hops * r.hop + table.exchanged
-    return np.bincount(table.case_of_step, table.times * total, len(table.cases))
-
-
-def predictions(table: Table, values: np.ndarray) -> np.ndarray:
-    """Predicted numbers in the rows' own units."""
-    return np.array([answer(case, value) for case, value in zip(table.cases, seconds(table, values))])
+    for op, step, head_dim in table.ops:
+        device += np.bincount(step, soft(*device_seconds(op, at(table.entry_of_step[step]), head_dim)), len(device))
+    rates, links = at(table.entry_of_step), table.links
+    working = soft(device + table.started * rates.operator, table.started * rates.host)
+    total = soft(working, links["overlapped"]) + links["once"] * rates.step + links["hops"] * rates.hop + links["exchanged"]
+    whole = np.bincount(table.entry_of_step, table.times * total, len(table.entries))
+    return whole / np.where([entry.serving for entry in table.entries], reached["serving"], 1.0)
 
 
 def spread(name: str) -> float:
     """Standard deviation of the prior on a constant's logarithm."""
     quantity, *rest = name.split(":")
-    return FREE.get(quantity, 0.3) * (1.0, SHRINK, SHRINK * 0.7)[len(rest)]
+    if rest == ["balance"]:
+        return 0.3
+    return FREE.get(quantity, USUAL) * (SHRINK if rest else 1.0)
+
+
+class Objective:
+    """Robust squared error with its gradient and Gauss–Newton Hessian, of the chosen entries."""
+
+    def __init__(self, table: Table, chosen: np.ndarray):
+        self.table, self.chosen = table, chosen
+        self.prior = np.array([spread(name) for name in table.names]) ** -2
+        self.weight = table.weight[chosen]
+        self._at: tuple[bytes, np.ndarray, np.ndarray] | None = None
+
+    def errors(self, values: np.ndarray) -> np.ndarray:
+        """log(predicted ÷ measured) of all entries."""
+        return np.log(predicted(self.table, reach(self.table, values)) / self.table.measured)
+
+    def value(self, values: np.ndarray) -> float:
+        """Sum of 2·(√(1 + e²) − 1), and of what the prior says."""
+        error = self.errors(values)[self.chosen] * self.weight
+        return float(2 * (np.sqrt(1 + error**2) - 1).sum() + (self.prior * values**2).sum())
+
+    def gradient(self, values: np.ndarray) -> np.ndarray:
+        """Its slope."""
+        error, slopes = self._slopes(values)
+        return 2 * (slopes.T @ (error / np.sqrt(1 + error**2)) + self.prior * values)
+
+    def hessian(self, values: np.ndarray) -> np.ndarray:
+        """Its curvature, of the linearised errors."""
+        error, slopes = self._slopes(values)
+        return 2 * ((slopes / np.sqrt(1 + error**2)[:, None]).T @ slopes + np.diag(self.prior))
+
+    def _slopes(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(errors, their slopes), weighted. By the chain rule: how an entry moves with each quantity, times how that moves."""
+        if self._at is None or self._at[0] != values.tobytes():
+            table, reached, free = self.table, reach(self.table, values), factors(self.table, values)
+            here = np.log(predicted(table, reached))
+            whole = np.zeros((len(here), len(values)))
+            for name, (index, much) in table.keys.items():
+                moved = (np.log(predicted(table, reached | {name: reached[name] * (1 + STEP)})) - here) / np.log1p(STEP)
+                moved = moved * (reached[name] / table.base[name] / free[name]) ** 4  # the slope of `limited`
+                for column, part in zip(index.T, much.T):
+                    whole[np.arange(len(here)), column] += moved * part
+            error = (here - np.log(table.measured))[self.chosen] * self.weight
+            self._at = (values.tobytes(), error, whole[self.chosen] * self.weight[:, None])
+        return self._at[1], self._at[2]
 
 
 def solve(table: Table, chosen: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
-    """The constants that fit the chosen cases."""
-    prior = np.array([spread(name) for name in table.names])
-
-    def residuals(values: np.ndarray) -> np.ndarray:
-        errors = np.log(predictions(table, values) / table.measured) / NOISE
-        return np.concatenate([(errors * table.weight)[chosen], values / prior])
-
-    return least_squares(residuals, np.zeros(len(prior)) if start is None else start, loss="soft_l1", max_nfev=30).x
+    """The constants that fit the chosen entries."""
+    goal = Objective(table, chosen)
+    first = np.zeros(len(table.names)) if start is None else start
+    options = {"gtol": 0.5, "maxiter": 60, "initial_trust_radius": 2.0, "max_trust_radius": 20.0}
+    return minimize(goal.value, first, method="trust-exact", jac=goal.gradient, hess=goal.hessian, options=options).x
 
 
-NOISE = 0.12  # of a measurement that a model of classes can hope to foretell
-EVIDENCE = 30.0  # independent rows that one source's phase is worth at most
+def entries() -> list[Entry]:
+    """The rows of the published tables that can be predicted."""
+    found = []
+    for row in _rows("inference.csv"):
+        try:
+            case = case_of(row)
+        except ValueError:
+            continue
+        seconds, doubtful = value_seconds(case, float(row["value"])), any(word in row["flag"] for word in DOUBTFUL)
+        found.append(Entry(case.deployment, steps(case), seconds, row["source_id"], case.phase, case.phase in SERVING, doubtful))
+    timings = _rows("microbench.csv")
+    few = [row for row in timings if not ("decode" in row["kind"] or "GEMM" in row["kind"])]
+    for row in few + [row for row in timings if row not in few][::THINNED]:
+        place, step, seconds = kernel(row)
+        found.append(Entry(place, [(1.0, step)], seconds, row["source_id"], f"kernel: {row['kind'][:12].strip()}"))
+    return found
 
 
-def weights(groups: list[tuple[str, str]]) -> list[float]:
-    """Every source's phase weighs the same, however many rows it has; small ones weigh what they have."""
-    count: dict[tuple[str, str], int] = {}
-    for group in groups:
-        count[group] = count.get(group, 0) + 1
-    return [min(1.0, EVIDENCE / count[group]) ** 0.5 for group in groups]
+DOUBTFUL = ("ANOMALY", "suspect", "non-monotonic", "KV-cache limited", "very low for this device")
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    return list(csv.DictReader((PUBLISHED / name).read_text("utf-8").splitlines()))
+
+
+def left_out(table: Table, start: np.ndarray) -> np.ndarray:
+    """log(predicted ÷ measured) of every entry, under constants that were fitted without its source."""
+    sources = np.array([entry.source for entry in table.entries])
+    sound = ~np.array([entry.doubtful for entry in table.entries])
+    errors = np.zeros(len(sources))
+    for source in sorted(set(sources)):
+        goal = Objective(table, sound & (sources != source))
+        errors[sources == source] = goal.errors(solve(table, goal.chosen, start))[sources == source]
+    return errors
+
+
+def medians(table: Table, errors: np.ndarray) -> dict[str, dict[str, list[float]]]:
+    """Source → phase → [median absolute error, rows]."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for source, phase in sorted({(entry.source, entry.phase) for entry in table.entries}):
+        mine = np.array([(entry.source, entry.phase) == (source, phase) for entry in table.entries])
+        found.setdefault(source, {})[phase] = [round(float(np.median(np.abs(np.expm1(errors[mine])))), 3), int(mine.sum())]
+    return found
+
+
+def spreads(table: Table, errors: np.ndarray) -> list[float]:
+    """The interval of log(measured ÷ predicted) that four of five measurements fall into, every source weighing the same."""
+    sources = [entry.source for entry in table.entries]
+    count = {source: sources.count(source) for source in sources}
+    order = np.argsort(-errors)
+    share = np.cumsum([1 / count[sources[index]] for index in order])
+    low, high = (float(-errors[order[np.searchsorted(share, share[-1] * part)]]) for part in (0.1, 0.9))
+    return [round(min(low, -0.02), 3), round(max(high, 0.02), 3)]
+
+
+def residuals(table: Table, inside: np.ndarray, outside: np.ndarray) -> dict[str, dict[str, list[float]]]:
+    """Phase → origin → interval. Who is new to engine and family alike is half as uncertain again as who is left out."""
+    made = {}
+    for phase, names in (("prefill", ("prefill",)), ("decode", ("decode", "end-to-end"))):
+        mine = [index for index, entry in enumerate(table.entries) if entry.phase in names]
+        part = Table(**{**table.__dict__, "entries": [table.entries[index] for index in mine]})
+        seen, other = spreads(part, inside[mine]), spreads(part, outside[mine])
+        made[phase] = {"calibrated": seen, "transferred": other, "data sheet": [round(1.5 * end, 3) for end in other]}
+    return made
+
+
+def main() -> None:
+    """Fit, leave each source out, print, and write the constants where asked to."""
+    table = flatten(entries())
+    goal = Objective(table, ~np.array([entry.doubtful for entry in table.entries]))
+    values = solve(table, goal.chosen)
+    inside, outside = goal.errors(values), left_out(table, values)
+    fitted, other = medians(table, inside), medians(table, outside)
+    for source, phases in fitted.items():
+        for phase, (error, rows) in phases.items():
+            print(f"{source:26}{phase:24}{rows:5.0f} rows   {error:7.1%}   left out {other[source][phase][0]:7.1%}")
+    if "--write" in sys.argv:
+        kept = {name: round(float(value), 3) for name, value in zip(table.names, values) if abs(value) >= 0.005}
+        seen = sorted({f"{entry.deployment.engine} on {entry.deployment.device.family}" for entry in table.entries})
+        made = {"constants": kept, "residuals": residuals(table, inside, outside), "seen": seen, "left_out": other}
+        FILE.write_text(json.dumps(made, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -4,7 +4,7 @@ The measured value is never read here. The engine is found in the software's nam
 devices in `parallelism`; where a submitter was free to choose, the fastest split that fits is taken.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from profiler.catalog import devices, models
@@ -13,16 +13,15 @@ from profiler.spec.device import Device
 from profiler.spec.engines import ENGINES, engine_named
 from profiler.spec.formats import FORMATS, Precision, format_named
 from profiler.spec.model import ModelSpec
-from profiler.theory.plan import decode_step, prefill_step
 from profiler.theory.rates import Constants, rates
-from profiler.theory.step import parameters
-kv_bytes = lambda m,l,p: 2*m.layers*m.kv_heads*m.head_dim*p.width("kv")*l
+from profiler.theory.serving import SLACK, batch_steps, largest_batch
 from profiler.theory.timing import Step, step_seconds
+from profiler.theory.weights import weight_bytes
 from profiler.validation import conditions
 from profiler.validation.conditions import Row
+from profiler.validation.shapes import decoder
 
-SLACK = 0.9  # of a device's memory that an engine gives to weights and cache
-LARGEST = 1024  # sequences that engines run at a time when nobody limits them
+SERVER = 0.95  # of the full batch's throughput where requests arrive at random and must not wait; assumed
 SERVING = ("serving", "mlperf-offline", "mlperf-server")
 
 
@@ -43,84 +42,117 @@ class Case:
 
 def case_of(row: Row) -> Case:
     """The question that a row asks. Raises ValueError with the reason where something in it cannot be resolved."""
-    model = models.find(row["model"])
     device = devices.find(row["hardware"])
-    if model is None:
-        raise ValueError(f"unknown model {row['model']!r}")
     if device is None:
         raise ValueError(f"unknown device {row['hardware']!r}")
-    spec, phase = model.spec(), row["phase"].strip().lower()
-    deployment = _deployment(row, spec, device)
+    model, phase = _model(row), row["phase"].strip().lower()
+    deployment = _deployment(row, model, device)
     told = conditions.lengths(row)
     batch = conditions.batch(row)
     if batch is None:
-        batch = _full(spec, deployment, told.prompt + told.new) if phase in SERVING or phase == "end-to-end" else 1
+        batch = largest_batch(model, deployment, told.prompt + told.new) if phase in SERVING or phase == "end-to-end" else 1
     elif "dp" in row["parallelism"].lower() and deployment.replicas > 1:
         batch = max(batch // deployment.replicas, 1)
-    return Case(spec, deployment, phase, batch, told.prompt, told.new, conditions.beams(row), row["metric"], row["unit"])
+    return Case(model, deployment, phase, batch, told.prompt, told.new, conditions.beams(row), row["metric"].lower(), row["unit"].lower())
+
+
+def _model(row: Row) -> ModelSpec:
+    """The catalogue's model of that name; else, where the row states a size, a usual decoder of that size."""
+    known = models.find(row["model"])
+    if known is not None:
+        return known.spec()
+    if not row["params_b"].strip():
+        raise ValueError(f"unknown model {row['model']!r}")
+    active = float(row["active_b"]) * 1e9 if row["active_b"].strip() else None
+    return decoder(row["model"], float(row["params_b"]) * 1e9, active)
 
 
 def _deployment(row: Row, model: ModelSpec, device: Device) -> Deployment:
-    engine = engine_named(row["software"])
-    compute = "bfloat16" if "bfloat16" in device.peak else "float16"
-    precision = Precision.of(format_named(row["quant"]), compute)
-    if engine == "tensorrt-llm" and FORMATS[precision.weights].arithmetic == "float8":
-        precision = precision.model_copy(update={"kv": "float8"})
-    count = int(float(row["num_devices"] or 1))
+    engine = _engine(row, device)
+    precision = _precision(row, engine, device)
     degrees = conditions.split(row)
     software = row["software"].lower()
+    tensor, pipeline, expert = (degrees.get(name, 1) for name in ("tensor", "pipeline", "expert"))
+    count = max(int(float(row["num_devices"] or 1)), 1)
     flash = True if "fa on" in software else (False if "fa off" in software else None)
     made = Deployment(device=device, devices=count, engine=engine, precision=precision, flash=flash)
     if "layer" in row["parallelism"].lower() or (count > 1 and not degrees and ENGINES[engine].split == "layers"):
         return made.model_copy(update={"pipeline": count})
-    if degrees:
-        tensor = min(degrees.get("tensor", 1), count)
-        return made.model_copy(update={"tensor": tensor, "expert": degrees.get("expert", 1), "pipeline": degrees.get("pipeline", 1)})
-    return made.model_copy(update={"tensor": _least(model, made)})
+    if not degrees:
+        return made.model_copy(update={"tensor": _least(model, made)})
+    if device.kind != "npu":  # of the NPUs, cores are what sources count as ways
+        count = max(count, tensor * pipeline, expert)
+    return made.model_copy(update={"devices": count, "tensor": min(tensor, count), "pipeline": pipeline, "expert": expert})
+
+
+def _engine(row: Row, device: Device) -> str:
+    """The engine that the software's name tells; else the usual one of such a device."""
+    try:
+        engine = engine_named(row["software"])
+    except ValueError:
+        engine = "compiled" if device.family.endswith("-hbm") or device.kind in ("tpu", "npu") else "llama.cpp"
+    before = row["date"].strip()
+    return "llama.cpp-2024" if engine == "llama.cpp" and before and before < "2024-08" else engine
+
+
+def _precision(row: Row, engine: str, device: Device) -> Precision:
+    """Number formats; benchmarks of TensorRT-LLM keep a float8 model's cache in float8."""
+    compute = "bfloat16" if "bfloat16" in device.peak else "float16"
+    precision = Precision.of(format_named(row["quant"]) if row["quant"].strip() else compute, compute)
+    if engine == "tensorrt-llm" and FORMATS[precision.weights].arithmetic == "float8":
+        return precision.model_copy(update={"kv": "float8"})
+    return precision
 
 
 def _least(model: ModelSpec, deployment: Deployment) -> int:
     """The smallest tensor-parallel degree whose devices hold the weights and as much again of cache as a quarter of them."""
-    need = parameters(model) * deployment.precision.width("weights") * 1.25
+    need = weight_bytes(model, deployment.precision) * 1.25
     degree = 1
     while degree < deployment.devices and degree * deployment.device.memory * SLACK < need:
         degree *= 2
     return min(degree, deployment.devices)
 
 
-def _full(model: ModelSpec, deployment: Deployment, length: float) -> int:
-    """Sequences of `length` that fit beside the weights on one replica."""
-    room = deployment.group * deployment.device.memory * SLACK - parameters(model) * deployment.precision.width("weights")
-    return int(max(1, min(LARGEST, room / kv_bytes(model, length, deployment.precision))))
-
-
 def steps(case: Case) -> list[tuple[float, Step]]:
     """(times, step) of what the answer's seconds are made of: the prompt's pass and the decode steps of one batch."""
-    model, place = case.model, case.deployment
-    rows = case.batch * case.beams
-    made = []
-    if case.phase != "decode":
-        made.append((1.0, prefill_step(model, place, float(case.batch), float(case.prompt))))
-    if case.phase != "prefill":
-        times = 1.0 if case.phase == "decode" else case.new
-        made.append((times, decode_step(model, place, float(rows), case.prompt + case.new / 2)))
-    return made
+    reading, writing = batch_steps(case.model, case.deployment, float(case.batch), float(case.prompt), float(case.new), case.beams)
+    return {"prefill": [reading], "decode": [(1.0, writing[1])]}.get(case.phase, [reading, writing])
+
+
+TIMES = {"s": 1.0, "ms": 1e3, "us": 1e6, "µs": 1e6, "min": 1 / 60}
+
+
+def is_time(case: Case) -> bool:
+    """Whether the row reports seconds, not a rate."""
+    return case.unit.split("/")[0].strip() in TIMES
 
 
 def answer(case: Case, seconds: Any) -> Any:
-    """The row's own number, in its own unit, from the seconds of `steps`."""
-    metric, unit = case.metric.lower(), case.unit.lower()
-    if unit in ("s", "ms"):
-        return seconds * (1e3 if unit == "ms" else 1.0)
+    """The row's own number, in its own unit, from the seconds of `steps`; a rate is the inverse of a time, so it works both ways."""
+    if is_time(case):
+        return seconds * TIMES[case.unit.split("/")[0].strip()]
     tokens = {"prefill": case.prompt, "decode": 1.0}.get(case.phase, case.new)
-    if "in_plus_out" in metric or "total_tokens" in metric:
+    if "in_plus_out" in case.metric or "total_tokens" in case.metric:
         tokens = case.prompt + case.new
-    replicas = 1 / case.deployment.group if "per_gpu" in metric or "per_device" in metric else case.deployment.replicas
-    return case.batch * tokens / seconds * replicas
+    if "request" in case.metric or "sample" in case.metric:
+        tokens = 1.0
+    together = case.batch * case.deployment.replicas * (SERVER if case.phase == "mlperf-server" else 1.0)
+    if "user" in case.metric or "user" in case.unit:
+        together = 1.0
+    elif any(word in case.metric + case.unit for word in ("per_gpu", "per_device", "per_chip", "/gpu", "/device", "/chip")):
+        together = case.batch / case.deployment.group
+    return together * tokens / seconds
+
+
+def value_seconds(case: Case, value: float) -> float:
+    """The seconds that a number in the row's own unit stands for."""
+    at_one = answer(case, 1.0)
+    return value / at_one if is_time(case) else at_one / value
 
 
 def predict_row(row: Row, constants: Constants | None = None) -> float:
     """What the cost model says of a row, in the row's own unit. Raises ValueError where it cannot be resolved."""
     case = case_of(row)
     reached = rates(case.deployment, constants)
-    return answer(case, sum(times * step_seconds(step, reached) for times, step in steps(case)))
+    seconds = sum(times * step_seconds(step, reached) for times, step in steps(case))
+    return answer(case, seconds / (reached.serving if case.phase in SERVING else 1.0))
