@@ -13,16 +13,13 @@ from typing import Any
 import numpy as np
 
 from profiler.spec.deployment import Deployment
-from profiler.spec.engines import ENGINES
 from profiler.spec.model import ModelSpec
 from profiler.spec.units import words
-from profiler.theory.cache import kv_bytes
+from profiler.theory.inference_memory import inference_memory
 from profiler.theory.plan import decode_step, prefill_step
 from profiler.theory.rates import calibration, rates
 from profiler.theory.timing import Spent, spent
-from profiler.theory.weights import weight_bytes
 
-RESERVED = 0.6e9  # bytes that a driver and an engine keep for themselves on each device
 IDLE = 0.3  # of its power limit that a device draws while it waits for memory; assumed
 
 
@@ -42,7 +39,7 @@ class Estimate:
 
     prefill: Timed  # until the first token, of a batch
     decode: Timed  # of one decode step, half-way through the new tokens
-    rate: Any  # new tokens/s of all devices while decoding
+    rate: Any  # new tokens/s of all devices while decoding; 0 of an encoder, which writes none
     throughput: Any  # new tokens/s of all devices, prompts included
     weights: Any  # bytes on each device
     cache: Any  # bytes on each device, at the full length
@@ -60,34 +57,20 @@ def estimate(model: ModelSpec, deployment: Deployment, batch: Any = 1, prompt: A
     prefill = spent(prefill_step(model, deployment, batch, prompt), reached)
     decode = spent(decode_step(model, deployment, batch, prompt + new / 2, prompt), reached)
     whole = prefill.total + new * decode.total
-    weights, cache = held(model, deployment, batch, prompt + new)
-    memory = weights + cache + RESERVED + working(model, deployment, batch, prompt)
+    need = inference_memory(model, deployment, batch, prompt, new)
     return Estimate(
         timed(prefill, deployment, "prefill"),
         timed(decode, deployment, "decode"),
-        batch / decode.total * deployment.replicas,
+        batch / decode.total * deployment.replicas if model.head else 0.0,
         batch * new / whole * deployment.replicas,
-        weights,
-        cache,
-        memory,
-        memory <= deployment.device.memory,
+        need.weights,
+        need.kv,
+        need.total,
+        need.total <= deployment.device.memory,
         energy(deployment, prefill, decode, new, batch),
         origin(deployment),
-        problems(model, deployment, float(np.max(memory)), float(np.max(prompt + new))),
+        problems(model, deployment, float(np.max(need.total)), float(np.max(prompt + new))),
     )
-
-
-def held(model: ModelSpec, deployment: Deployment, batch: Any, length: Any) -> tuple[Any, Any]:
-    """Bytes of weights and of KV cache on each device of a replica."""
-    group, heads = deployment.group, min(deployment.tensor, model.kv_heads) * deployment.pipeline
-    return weight_bytes(model, deployment.precision) / group, batch * kv_bytes(model, length, deployment.precision) / max(heads, 1)
-
-
-def working(model: ModelSpec, deployment: Deployment, batch: Any, prompt: Any) -> Any:
-    """Bytes of activations while a chunk of prompts passes: a few rows of one layer, the last logits in float32."""
-    rows = np.minimum(batch * prompt, ENGINES[deployment.engine].chunk)
-    width = deployment.precision.width("activations")
-    return rows * width * (6 * model.hidden + 2 * model.ffn) / deployment.tensor + 4 * batch * model.vocab
 
 
 def timed(parts: Spent, deployment: Deployment, phase: str) -> Timed:

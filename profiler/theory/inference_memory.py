@@ -1,7 +1,7 @@
 """What inference holds on one device at its peak: weights in their formats, the KV cache, activations, and what software adds.
 
-Software's part, by style. runtime: an own program with few buffers. graph: captured or compiled steps keep pools of their own, and
-weights that are packed on the device leave the allocator holes. host: products with packed weights widen one matrix at a time
+Software's part, by style. runtime: an own program with few buffers. graph: captured or compiled steps keep pools of their own. compiled:
+weights are packed on the device, which leaves the allocator holes. host: products with packed weights widen one matrix at a time
 (Dettmers et al. 2023, arXiv 2305.14314).
 """
 
@@ -25,6 +25,7 @@ class Resident:
     """Bytes of a model's weights by where they stand, and of its largest matrix in 16 bits."""
 
     layers: float
+    experts: float  # of the layers, what can be spread over expert-parallel devices
     head: float
     embedding: float
     largest: float
@@ -59,7 +60,7 @@ class InferenceMemory:
 
 def resident(model: ModelSpec, precision: Precision) -> Resident:
     """Bytes of the weights as they lie in memory."""
-    layers = head = embedding = largest = 0.0
+    layers = experts = head = embedding = largest = 0.0
     mixture = model.moe
     for op in forward(model, 1, 1, 0, Precision()):
         if op.name == "embedding":
@@ -72,8 +73,9 @@ def resident(model: ModelSpec, precision: Precision) -> Resident:
         else:
             of: Of = "weights" if op.kind == "experts" or not mixture else "dense"
             layers += op.parameters * precision.width(of)
+            experts += op.parameters * precision.width(of) * (op.kind == "experts")
             largest = max(largest, op.cost.flops / op.count / (3 if op.name == "mlp" else 1) if op.kind == "linear" else 0.0)
-    return Resident(layers, head, embedding, largest)
+    return Resident(layers, experts, head, embedding, largest)
 
 
 def inference_memory(
@@ -85,14 +87,15 @@ def inference_memory(
     held = resident(model, precision)
     ends = held.head + held.embedding  # stand whole on the first or the last device, or on each
     stages = np.ceil(model.layers / deployment.pipeline) / model.layers
-    weights = held.layers * stages / max(deployment.tensor, deployment.expert) + ends
+    spread = max(deployment.tensor, deployment.expert)
+    weights = ((held.layers - held.experts) / deployment.tensor + held.experts / spread) * stages + ends
     cached = sum(op.cost.kv for op in forward(model, batch, 1, prompt + new, precision))
     kv = cached * stages / min(deployment.tensor, max(model.kv_heads, 1))
     packed = FORMATS[precision.weights].bits < 16
     copies = held.largest * c["unpacked"] * packed * (style == "host")
     if precision.weights == "float32" and precision.compute != "float32":
-        copies = (held.layers + held.head) / 2 / max(deployment.tensor, deployment.expert)  # autocast keeps narrow copies
-    converted = c["converted"] * weights * packed * (style == "graph")
+        copies = (held.layers + held.head) / 2 / spread  # autocast keeps narrow copies
+    converted = c["converted"] * weights * packed * (deployment.engine == "compiled")
     rows = batch * prompt if style == "host" else np.minimum(batch * prompt, CHUNK)
     live = rows * precision.width("activations") * (6 * model.hidden + 2 * model.ffn) / deployment.tensor + 6 * batch * model.vocab
     peers = c["peers"] * (deployment.group > 1)

@@ -33,7 +33,7 @@ ROTARY_PASSES = 10  # for one of queries and keys
 GATED_PASSES, PLAIN_PASSES, TANH_PASSES = 5, 2, 18  # for one column of the MLP
 SENT_PASSES, ADD_PASSES = 7, 3
 WRITTEN_SHARE = 0.4  # of the numbers above that are written
-LARGE, KEPT = 8 << 20, 320 << 10  # bytes from which the system gives fresh memory: for what is soon let go, for what grows and is kept
+LARGE, KEPT = 8 << 20, 512 << 10  # bytes from which the system gives fresh memory: for what is soon let go, for what grows and is kept
 UNEQUAL = 1.25  # times what experts take that see equally many tokens and need none gathered
 
 CALLS = {"qkv": 3}  # products that are one operation here and several calls there

@@ -13,7 +13,8 @@ import numpy as np
 
 from profiler.spec.deployment import Deployment
 from profiler.spec.model import ModelSpec
-from profiler.theory.estimate import RESERVED, energy, held, timed, working
+from profiler.theory.estimate import energy, timed
+from profiler.theory.inference_memory import inference_memory
 from profiler.theory.plan import decode_step, prefill_step
 from profiler.theory.rates import Rates, rates
 from profiler.theory.timing import Spent, spent
@@ -92,9 +93,8 @@ def _block(model: ModelSpec, places: list[_Place], batches: np.ndarray, prompts:
     first, batch, prompt, reached = deployments[0], batches[:, None], prompts[None, :], _stacked([place.rates for place in places])
     shape = (len(places), len(batches), len(prompts))
     prefill = _whole(spent(prefill_step(model, first, batch, prompt), reached), shape)
-    decode = _whole(spent(decode_step(model, first, batch, prompt + new / 2), reached), shape)
-    weights, cache = held(model, first, batch, prompt + new)
-    memory = weights + cache + RESERVED + working(model, first, batch, prompt)
+    decode = _whole(spent(decode_step(model, first, batch, prompt + new / 2, prompt), reached), shape)
+    memory = inference_memory(model, first, batch, prompt, new).total
     joules = [_energy(place, i, prefill, decode, new, batch) for i, place in enumerate(deployments)]
     columns = {
         "time_to_first_token": prefill.total,
@@ -103,7 +103,7 @@ def _block(model: ModelSpec, places: list[_Place], batches: np.ndarray, prompts:
         "time_per_token": decode.total,
         "time_per_token_low": decode.total * _column([place.decode[0] for place in places]),
         "time_per_token_high": decode.total * _column([place.decode[1] for place in places]),
-        "tokens_per_second": batch / decode.total * first.replicas,
+        "tokens_per_second": batch / decode.total * first.replicas if model.head else np.zeros(shape),
         "throughput": batch * new / (prefill.total + new * decode.total) * first.replicas,
         "memory": np.broadcast_to(memory, shape),
         "fits": memory <= _column([place.device.memory for place in deployments]),

@@ -44,7 +44,7 @@ def test_at_first_sight_all_devices_and_all_figures_are_there(page):
     assert [metric.label for metric in at.metric] == ["Hold it", "Fastest", "Least energy", "Cheapest"]
     assert [alt[: len(begin)] for alt, begin in zip(alts(at), FIGURES)] == FIGURES
     assert len(table(at)) > 300
-    assert {"calibrated", "transferred"} >= set(table(at)["origin"])
+    assert {"calibrated", "transferred", "data sheet"} >= set(table(at)["origin"])
 
 
 def test_it_stands_in_the_navigation(app):
