@@ -20,6 +20,7 @@ from profiler.theory.cost import Op
 from profiler.theory.estimate import Estimate, Timed, estimate, problems
 from profiler.theory.plan import decode_step, prefill_step
 from profiler.theory.rates import arithmetic
+from profiler.theory.serving import serve
 from profiler.theory.step import active_parameters, parameters
 
 GROUPS = (2, 4, 8, 16, 32, 64)  # devices that are tried where one does not hold a model
@@ -39,6 +40,7 @@ def predict(
     prompt_tokens: Annotated[int, typer.Option(help="Tokens the model reads first.")] = 512,
     new_tokens: Annotated[int, typer.Option(help="Tokens the model writes.")] = 128,
     batch: Annotated[int, typer.Option(help="Sequences side by side, on each copy of the model.")] = 1,
+    concurrency: Annotated[Optional[int], typer.Option(help="Requests at a time when it serves many; as many as fit, if not said.")] = None,
     as_json: Json = False,
 ) -> None:
     """Predict a model on a device: times with intervals, what they are spent on, memory, energy."""
@@ -54,15 +56,18 @@ def predict(
             chosen, format = device_named(device), dtype or "bfloat16"
             precision = precision_of(format, quant, kv)
             placed, faults = deployed(spec, chosen, engine_of(engine, chosen, precision), precision, devices, degrees)
-            found = answer(spec, placed, work, faults, remark)
-            found["command"] = _again(model, placed, work, {"dtype": format, "quant": quant, "kv": kv})
+            most = None if concurrency is None else whole("concurrency", concurrency)
+            found = answer(spec, placed, work, faults, remark, most)
+            found["command"] = _again(model, placed, work, {"dtype": format, "quant": quant, "kv": kv, "concurrency": most})
         if as_json:
             print_json(found)
         else:
             show(found)
 
 
-def answer(model: ModelSpec, placed: Deployment, work: dict[str, int], faults: list[str], remark: str = "") -> dict[str, Any]:
+def answer(
+    model: ModelSpec, placed: Deployment, work: dict[str, int], faults: list[str], remark: str = "", concurrency: int | None = None
+) -> dict[str, Any]:
     """Everything that can be said of a deployment, as JSON has it."""
     if not model.head:
         work = work | {"new": 1}
@@ -85,6 +90,7 @@ def answer(model: ModelSpec, placed: Deployment, work: dict[str, int], faults: l
         "spent": {"prefill": _spent(found.prefill)} | ({"decode": _spent(found.decode)} if model.head else {}),
         "origin": found.origin,
         "memory": _memory(found, placed),
+        **({"serving": asdict(serve(model, placed, work["prompt"], work["new"], concurrency))} if model.head else {}),
         "energy_per_token": None if found.energy is None or not model.head else float(found.energy),
         "operators": {phase: [_operator(op) for op in ops] for phase, ops in _operators(model, placed, work).items()},
         "problems": [*faults, *told],
@@ -149,12 +155,12 @@ def _title(model: ModelSpec, placed: Deployment, work: dict[str, int]) -> str:
     return f"{model.name} on {count}{placed.device.title}: {', '.join(parts)}"
 
 
-def _again(model: str, placed: Deployment, work: dict[str, int], formats: dict[str, str | None]) -> str:
+def _again(model: str, placed: Deployment, work: dict[str, int], said: dict[str, Any]) -> str:
     """The command that repeats a prediction, with what was not said filled in."""
     degrees = {"pp": placed.pipeline, "ep": placed.expert}
     more = {name: size for name, size in degrees.items() if size > 1}
     split = {"devices": placed.devices, "tp": placed.tensor, **more} if placed.devices > 1 else {}
-    options = {**split, "engine": placed.engine, **{name: value for name, value in formats.items() if value}}
+    options = {**split, "engine": placed.engine, **{name: value for name, value in said.items() if value}}
     options |= {"prompt-tokens": work["prompt"], "new-tokens": work["new"], "batch": work["batch"]}
     return command(["predict", model, placed.device.id, *(word for name, value in options.items() for word in (f"--{name}", value))])
 

@@ -20,7 +20,7 @@ from profiler.theory.plan import decode_step, prefill_step
 from profiler.theory.rates import calibration, rates
 from profiler.theory.timing import Spent, spent
 
-IDLE = 0.3  # of its power limit that a device draws while it waits for memory; assumed
+WAITING = 0.6  # of its power limit that a device draws while it moves bytes or waits; assumed
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +88,13 @@ def origin(deployment: Deployment) -> str:
 
 
 def energy(deployment: Deployment, prefill: Spent, decode: Spent, new: Any, batch: Any) -> Any:
-    """Joule per new token: the limit while calculating, `IDLE` of it otherwise; a rough figure."""
+    """Joule per new token: the power limit while calculating, `WAITING` of it otherwise; a rough figure."""
     limit = deployment.device.power
     if limit is None:
         return None
     calculating = prefill.compute + new * decode.compute
     other = prefill.total + new * decode.total - calculating
-    return deployment.group * limit * (calculating + (IDLE + 0.3) * other) / (batch * new)
+    return deployment.group * limit * (calculating + WAITING * other) / (batch * new)
 
 
 def problems(model: ModelSpec, deployment: Deployment, memory: float, length: float) -> tuple[str, ...]:
