@@ -86,10 +86,8 @@ def show(found: dict[str, Any]) -> None:
     for phase, parts in found["spent"].items():
         line(f"[bold]{phase}[/bold] {_shares(parts)}.")
     if served := found.get("serving"):
-        each = f"{words(served['per_token'], 's')} from token to token with other requests' prompts between"
-        line(
-            f"[bold]serving[/bold] {served['batch']:,} requests at a time on each copy: {words(served['throughput'], 'tok/s')} in all, {each}."
-        )
+        rate, each = words(served["throughput"], "tok/s"), words(served["per_token"], "s")
+        line(f"[bold]serving[/bold] {served['batch']:,} requests at a time on each copy: {rate} in all, {each} from token to token.")
     held = found["memory"]
     parts = ", ".join(f"{name.replace('_', ' ')} {words(held[name], 'B')}" for name in ("weights", "kv_cache", "activations_and_software"))
     room = "fits" if held["fits"] else "does not fit"
