@@ -7,7 +7,7 @@ Each law has the form of its cause, and its rates come from the ceilings:
     the rows of a prompt  as few rows; beyond the last measured number each row costs what the last ones did
     a row cut of a prompt where the library walks down the columns (see `Kernels.cut`): slower the more lines, by a power law
     attention             FLOPs ÷ rate by tokens, or bytes of keys and values ÷ rate of one query
-    element-wise          numbers read and written × 4 bytes ÷ a share of the rate of reading a cache
+    element-wise          bytes read and written, and a little for calculating ÷ a share of the rate of reading a cache
     fresh memory          a fault for each page, in dispatches of a tiny operator
 """
 
@@ -21,7 +21,7 @@ NARROW = 768  # columns of the matrices behind `Kernels.narrow`, `many` and `cut
 ALIGNED = 2048  # columns of the one behind `Kernels.cut_aligned`
 FEW_ROWS = 32  # up to so many rows a product reads its weights more than it calculates
 SLOW = 0.5  # a cut row that reaches less than this share of a whole one's rate has no kernel of its own
-ELEMENT = 4.0  # bytes: calculating with a narrow number takes as long as with a float32
+CALCULATING = 1.0  # bytes that could be moved while calculating with one number (fitted)
 HELD = 8 << 20  # bytes of a working set between two operators: a cache holds it
 EAGER = 0.11  # share of a cache's rate that a short operator reaches: it starts threads, and they meet at its end (fitted)
 COLD = 1.2  # times what attention takes on its own: between two layers its operands left the nearest caches (fitted)
@@ -86,7 +86,11 @@ class Library:
 
     def vector(self, numbers: float) -> float:
         """Seconds of reading or writing so many numbers in element-wise operators."""
-        return numbers * ELEMENT / (EAGER * self.ceilings.read_rate(HELD))
+        return self.copy(numbers * (self.width + CALCULATING))
+
+    def copy(self, size: float) -> float:
+        """Seconds of moving so many bytes within the caches, in short operators."""
+        return size / (EAGER * self.ceilings.read_rate(HELD))
 
     def fresh(self, size: float) -> float:
         """Seconds of touching so many bytes that the system has just given."""

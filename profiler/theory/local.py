@@ -33,7 +33,7 @@ ROTARY_PASSES = 10  # for one of queries and keys
 GATED_PASSES, PLAIN_PASSES, TANH_PASSES = 5, 2, 18  # for one column of the MLP
 SENT_PASSES, ADD_PASSES = 7, 3
 WRITTEN_SHARE = 0.4  # of the numbers above that are written
-LARGE, KEPT = 8 << 20, 512 << 10  # bytes from which the system gives fresh memory: for what is soon let go, for what grows and is kept
+LARGE = 8 << 20  # bytes of a result from which on the system gives fresh memory for it
 UNEQUAL = 1.25  # times what experts take that see equally many tokens and need none gathered
 
 CALLS = {"qkv": 3}  # products that are one operation here and several calls there
@@ -83,17 +83,12 @@ def parts(model: ModelSpec, work: Generate, phase: str, ops: list[Op], library: 
         if op.cost.flops:
             found[op.name] = found.get(op.name, 0.0) + _kernel(model, work, phase, op, library)
     rows = work.batch * (work.prompt_tokens if phase == "prefill" else 1)
-    found["cache"] = sum(_grown(op, library) for op in ops if op.kind == "attention") if phase == "decode" else 0.0
+    kept = sum(op.cost.kv for op in ops if op.kind == "attention")
+    found["cache"] = library.copy(2 * kept) if phase == "decode" else 0.0  # each step joins a token to a copy of all before
     found["element-wise"] = _element_wise(model, rows, library)
     operators = sum(block.repeat * _operators(model, block) for block in model.blocks) * OPERATOR[phase]
     found["framework"] = (STEP + operators) * library.ceilings.dispatch
     return found
-
-
-def _grown(op: Op, library: Library) -> float:
-    """Seconds of copying a cache that is one token longer than the last one: keys and values are two tensors of a layer."""
-    size, each = op.cost.kv, op.cost.kv / op.count / 2
-    return library.vector(2 * size / library.width) + (library.fresh(size) if each > KEPT else 0.0)
 
 
 def _element_wise(model: ModelSpec, rows: float, library: Library) -> float:

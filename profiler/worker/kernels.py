@@ -7,12 +7,13 @@ often a slower one. What is found here serves the prediction of a run; it is no 
 from collections.abc import Callable
 from itertools import cycle
 
+import numpy as np
 import torch
 from torch.nn.functional import linear, scaled_dot_product_attention
 
 from profiler.spec.machine import Kernels
 from profiler.spec.run import Setup
-from profiler.worker.timing import best
+from profiler.worker.timing import best, slices
 
 NARROW = 768  # columns of a matrix, as a small model has them
 WIDE = 2048
@@ -25,6 +26,7 @@ SMALL = 128  # rows and columns of a matrix so small that the call is most of it
 HEADS, HEAD = 12, 64
 CONTEXT = 256  # keys that one query looks at
 MEMORY = 64 << 20  # bytes that no cache holds: matrices of layers, or keys and values, one after another
+QUARTILE = 0.25
 SECONDS = 0.06  # of each kernel
 
 
@@ -54,13 +56,18 @@ class Kernel:
         """Bytes/s of the weights of narrow matrices from main memory, one after another."""
         layers = cycle([self._matrix(LINES, NARROW, self.columns) for _ in range(self._layers)])
         inputs = self._full(rows, NARROW)
-        return self._size / self._best(lambda: linear(inputs, next(layers)))
+        return self._size / self._usual(lambda: linear(inputs, next(layers)))
 
     def across(self, rows: int) -> float:
-        """The same for weights that are stored input by output, with a bias: transformers' Conv1D."""
-        layers = cycle([self._full(NARROW, LINES) for _ in range(self._layers)])
-        inputs, bias = self._full(rows, NARROW), self._full(LINES)
-        return self._size / self._best(lambda: torch.addmm(bias, inputs, next(layers)))
+        """The same for weights that are stored input by output, with a bias: transformers' Conv1D, an MLP's two in turn."""
+        up, down = (cycle([self._full(*shape) for _ in range(self._layers // 2)]) for shape in ((NARROW, LINES), (LINES, NARROW)))
+        inputs, biases = [self._full(rows, size) for size in (NARROW, LINES)], [self._full(size) for size in (LINES, NARROW)]
+
+        def both() -> None:
+            torch.addmm(biases[0], inputs[0], next(up))
+            torch.addmm(biases[1], inputs[1], next(down))
+
+        return 2 * self._size / self._usual(both)
 
     @property
     def _size(self) -> int:
@@ -69,8 +76,8 @@ class Kernel:
 
     @property
     def _layers(self) -> int:
-        """Narrow matrices that no cache holds together."""
-        return -(-MEMORY // self._size)
+        """Narrow matrices that no cache holds together, an even number."""
+        return 2 * -(-MEMORY // (2 * self._size))
 
     def cut(self, lines: int, columns: int) -> float:
         """Bytes/s of weights where the one row is cut out of a prompt: the lm_head of a prefill.
@@ -84,12 +91,12 @@ class Kernel:
     def call(self, rows: int) -> float:
         """Seconds of a product with hardly any work in it."""
         inputs, weight = self._full(rows, SMALL), self._matrix(SMALL, SMALL, self.columns)
-        return self._best(lambda: linear(inputs, weight))
+        return self._usual(lambda: linear(inputs, weight))
 
     def prompt(self, tokens: int) -> float:
         """FLOP/s of causal attention over a prompt; masked pairs are not counted."""
         query = self._full(1, tokens, HEADS, HEAD).transpose(1, 2)
-        seconds = self._best(lambda: scaled_dot_product_attention(query, query, query, is_causal=True))
+        seconds = self._usual(lambda: scaled_dot_product_attention(query, query, query, is_causal=True))
         return 2 * HEADS * HEAD * tokens * (tokens + 1) / seconds
 
     def recall(self) -> float:
@@ -102,7 +109,7 @@ class Kernel:
             for keys, values in zip(kept[::2], kept[1::2]):
                 scaled_dot_product_attention(query, keys, values)
 
-        return sum(part.nbytes for part in kept) / self._best(all_layers)
+        return sum(part.nbytes for part in kept) / self._usual(all_layers)
 
     def _full(self, *shape: int) -> torch.Tensor:
         return torch.full(shape, 0.5, dtype=self.dtype, device=self.device)
@@ -110,5 +117,6 @@ class Kernel:
     def _matrix(self, out: int, columns: int, by_columns: bool) -> torch.Tensor:
         return self._full(columns, out).t() if by_columns else self._full(out, columns)
 
-    def _best(self, call: Callable[[], object]) -> float:
-        return best(call, self.device, SECONDS)
+    def _usual(self, call: Callable[[], object]) -> float:
+        """Seconds of the lower quartile: what is usual on a quiet machine, and not the luckiest moment."""
+        return float(np.quantile(slices(call, self.device, SECONDS), QUARTILE))
