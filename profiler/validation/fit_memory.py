@@ -16,7 +16,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from profiler.theory.memory_rates import FILE, PRIORS, Constants, defaults
-from profiler.validation.fit_training import ROWS, by_source, report, show, spread
+from profiler.validation.fit_training import ROWS, report, show, spread, unseen
 from profiler.validation.memory import Case, case_of, predict_case
 
 TABLE = Path(__file__).with_name("published") / "memory.csv"
@@ -91,7 +91,7 @@ def main() -> None:
         kept = {
             "constants": {n: float(f"{v:.4g}") for n, v in best.items()},
             "spread": spread(rows, inside, outside),
-            "left out": by_source(rows, outside),
+            "left_out": unseen(rows, outside),
         }
         FILE.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
 

@@ -150,6 +150,13 @@ def by_source(rows: Sequence[Named], outside: dict[str, float]) -> dict[str, flo
     return {name: round(median(outside[sample.row] for sample in rows if sample.source == name), 1) for name in sources}
 
 
+def unseen(rows: Sequence[Named], outside: dict[str, float]) -> dict[str, dict[str, list[float]]]:
+    """Source → all its phases ("") → [median error under constants that were fitted without it, rows]."""
+    return {
+        name: {"": [round(error / 100, 3), sum(row.source == name for row in rows)]} for name, error in by_source(rows, outside).items()
+    }
+
+
 def spread(rows: Sequence[Named], inside: np.ndarray, outside: dict[str, float]) -> dict[str, float]:
     """Standard deviations of the logarithm that intervals are made of, robustly: of sources seen, and left out."""
     left = [abs(outside[sample.row]) for sample in rows]
@@ -180,7 +187,7 @@ def main() -> None:
             "constants": {n: float(f"{v:.4g}") for n, v in best.items()},
             "spread": spread(rows, inside, outside),
             "seen": seen,
-            "left out": by_source(rows, outside),
+            "left_out": unseen(rows, outside),
         }
         FILE.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
 

@@ -84,10 +84,8 @@ def summary(kind: str, rows: list[Judged], unseen: LeftOut | None = None) -> Sum
 
 
 def left_out(kind: str) -> LeftOut:
-    """What the fit of a kind of table kept of each source that it had not seen: fractions by phase, or per cent of all its phases."""
-    kept = json.loads(CALIBRATION.joinpath(f"{kind}.json").read_text("utf-8"))
-    whole = {source: {EVERY: [error / 100, 1.0]} for source, error in kept.get("left out", {}).items()}
-    return kept.get("left_out", whole)
+    """What the fit of a kind of table kept of each source that it had not seen."""
+    return json.loads(CALIBRATION.joinpath(f"{kind}.json").read_text("utf-8"))["left_out"]
 
 
 def figures(rows: list[Judged]) -> Figures:
