@@ -82,7 +82,8 @@ def _deployment(row: Row, model: ModelSpec, device: Device) -> Deployment:
         return made.model_copy(update={"tensor": _least(model, made)})
     if device.kind != "npu":  # of the NPUs, cores are what sources count as ways
         count = max(count, tensor * pipeline, expert)
-    return made.model_copy(update={"devices": count, "tensor": min(tensor, count), "pipeline": pipeline, "expert": expert})
+    tensor = min(tensor, count)
+    return made.model_copy(update={"devices": count, "tensor": tensor, "pipeline": min(pipeline, count // tensor), "expert": expert})
 
 
 def _engine(row: Row, device: Device) -> str:
