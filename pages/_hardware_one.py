@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from profiler.analysis.fleet import Choice
-from profiler.analysis.what_if import at, doubled, grid, sentence
+from profiler.analysis.what_if import LINK, at, doubled, grid, sentence
 from profiler.figures.hardware import named
 from profiler.figures.hardware_one import doubled_figure, grid_figure
 from profiler.spec.model import ModelSpec
@@ -67,7 +67,7 @@ def _doubled(model: ModelSpec, one: Choice) -> None:
     variants = doubled(model, one)
     gains = {variant.name: variants[0].seconds / variant.seconds for variant in variants}
     best = max(gains, key=gains.__getitem__)
-    what = {"": "nothing", "link": "the link between devices"}.get(best, best)
+    what = {"": "nothing", "link": LINK}.get(best, best)
     waits = f"waits most for {what}" if gains[best] > 1.1 else "waits for nothing that could be doubled"
     st.markdown(f"###### {one.device.title} {waits}", help=HELP["doubled"])
     said = sentence(variants)

@@ -8,6 +8,7 @@ import streamlit as st
 from pages._hardware_here import Here
 from profiler.analysis.fleet import Choice
 from profiler.figures.hardware import named
+from profiler.spec.units import number
 
 HELP = {
     "first": "From the request to the first token, of all sequences of the batch.",
@@ -51,7 +52,7 @@ def row(one: Choice) -> dict:
 
 
 def _range(low: float, high: float) -> str:
-    return f"{1e3 * low:.3g} – {1e3 * high:.3g}"
+    return f"{number(1e3 * low)} – {number(1e3 * high)}"
 
 
 def measured_row(found: Here) -> dict:
@@ -75,22 +76,22 @@ def table(choices: Sequence[Choice], found: Here | None = None) -> None:
     rows = [measured_row(found)] if found else []
     rows += [row(one) for one in choices]
     unit = "tokens/s" if choices[0].writes else "texts/s"
-    number = st.column_config.NumberColumn
+    figure = st.column_config.NumberColumn
     columns: dict[str, Any] = {
         "device": st.column_config.TextColumn("device", pinned=True, width="medium"),
         "fits": st.column_config.TextColumn("fits", width="small"),
-        "first": number("first token (ms)" if choices[0].writes else "a batch (ms)", format="%.3g", help=HELP["first"]),
-        "token": number("per token (ms)", format="%.3g", help=HELP["token"]),
+        "first": figure("first token (ms)" if choices[0].writes else "a batch (ms)", format="%.3g", help=HELP["first"]),
+        "token": figure("per token (ms)", format="%.3g", help=HELP["token"]),
         "interval": st.column_config.TextColumn("interval (ms)", help=HELP["interval"]),
-        "rate": number(unit, format="%.4g", help=HELP["rate"]),
-        "energy": number("J per token", format="%.3g", help=HELP["energy"]),
-        "cost": number("cost per million", format="%.3g", help=HELP["cost"]),
+        "rate": figure(unit, format="%.4g", help=HELP["rate"]),
+        "energy": figure("J per token", format="%.3g", help=HELP["energy"]),
+        "cost": figure("cost per million", format="%.3g", help=HELP["cost"]),
         "used": st.column_config.ProgressColumn("memory used", format="percent", min_value=0, max_value=1, help=HELP["used"]),
-        "spare": number("spare (GB)", format="%.1f", help=HELP["spare"]),
-        "needed": number("devices needed", help=HELP["needed"]),
-        "memory": number("memory (GB)", format="%.0f"),
-        "bandwidth": number("bandwidth (GB/s)", format="%.0f"),
-        "year": number("year", format="%d"),
+        "spare": figure("spare (GB)", format="%.1f", help=HELP["spare"]),
+        "needed": figure("devices needed", help=HELP["needed"]),
+        "memory": figure("memory (GB)", format="%.0f"),
+        "bandwidth": figure("bandwidth (GB/s)", format="%.0f"),
+        "year": figure("year", format="%d"),
         "engine": "engine",
         "origin": st.column_config.TextColumn("origin", help=HELP["origin"]),
     }

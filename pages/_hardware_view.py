@@ -81,7 +81,7 @@ def _numbers(choices: Sequence[Choice]) -> None:
     _card(columns[3], "Cheapest", cheapest, lambda one: f"{words(one.cost, '1')} per million", "Type prices under More, Prices.")
 
 
-NOTHING = {"Fastest": "none holds it", "Least energy": "not known", "Cheapest": "no price is known"}
+NOTHING = {"Fastest": "none holds it", "Least energy": "not known", "Cheapest": "type prices under More"}
 CARD: dict[str, Any] = {"delta_color": "off", "delta_arrow": "off", "border": True, "height": "stretch"}
 
 
@@ -129,10 +129,10 @@ def _range(compared: Sequence[Choice], phase: str) -> str:
     fast, slow = ordered[0], ordered[-1]
     what = "A token" if phase == "decode" else "The first token" if fast.writes else "A batch of texts"
     if fast is slow:
-        return f"{what} takes {words(fast.timed(phase).time, 's')} on the {fast.device.title}"
+        return f"{what} takes {words(fast.timed(phase).time, 's')} on {fast.called}"
     times = slow.timed(phase).time / fast.timed(phase).time
-    start = f"{what} takes {words(fast.timed(phase).time, 's')} on the {fast.device.title}"
-    return f"{start}, {number(times, 2)} times as long on the {slow.device.title}"
+    start = f"{what} takes {words(fast.timed(phase).time, 's')} on {fast.called}"
+    return f"{start}, {number(times, 2)} times as long on {slow.called}"
 
 
 def _mostly(compared: Sequence[Choice], phase: str) -> str:
@@ -167,7 +167,9 @@ def _front(choices: Sequence[Choice], compared: Sequence[Choice]) -> None:
     known = [(one, cost) for one in fitting if (cost := spending(one, against)) is not None]
     best = [known[at][0] for at in front([(cost, one.rate) for one, cost in known])]
     had = "" if fitting[0].fits else "If they had room: "
-    said = f"{had}{len(best)} of {len(known)} devices are beaten by none in both speed and {against}"
+    verb = "has" if len(best) == 1 else "have"
+    less = "at lower cost" if against == "cost" else f"with less {against}"
+    said = f"{had}{len(best)} of {len(known)} devices {verb} no rival that is as fast {less}"
     title.markdown(f"###### {said}", help=HELP["front"])
     st.plotly_chart(front_figure(fitting, against, compared), key="front", alt=f"Speed against {against}: {said}")
 

@@ -44,6 +44,7 @@ USUAL: dict[Family, str] = {
 READERS = {"GGUF": "llama.cpp", "MLX": "mlx", "EXL2": "exllama"}
 PLAIN = ("float32", "bfloat16", "float16")
 SPLITS = ("usual", "tensor", "layers", "copies")  # how several devices share the work; usual: as the engine does it
+SHORT_SUMS = "float16_accumulate16"  # a rate of devices: 16-bit products that are summed in 16 bits
 OWN = "own"  # id of the device that a person described
 HOUR = 3600.0
 
@@ -86,6 +87,11 @@ class Choice:
     def own(self) -> bool:
         """Whether a person described it."""
         return self.device.id == OWN
+
+    @property
+    def called(self) -> str:
+        """The device inside a sentence; a name that a person gave takes no article."""
+        return self.device.title if self.own else f"the {self.device.title}"
 
     @property
     def fits(self) -> bool:
@@ -198,17 +204,15 @@ def finding(model: ModelSpec, choices: Sequence[Choice]) -> str:
     count = choices[0].deployment.devices
     several = "" if count == 1 else f" (× {count})"
     if not fitting:
-        nearest = min(choices, key=lambda one: one.needed or 1e9)
-        held = f"No device{several} holds {model.name}, which needs {words(nearest.estimate.memory, 'B')} on each {nearest.device.title}"
-        return held + (f"; {nearest.needed} of them would" if nearest.needed else "")
+        nearest, batch = min(choices, key=lambda one: one.needed or 1e9), choices[0].work.batch
+        many = f" with {batch:,} sequences" if batch > 1 else ""
+        held = f"No device{several} holds {model.name}{many}, which needs {words(nearest.estimate.memory, 'B')} on each"
+        return held + (f"; {nearest.needed} × {nearest.device.title} would" if nearest.needed else "")
     best, phase = fitting[0], "decode" if model.head else "prefill"
     how = "per token" if model.head else "per batch of texts"
     number = f"All {len(choices)}" if len(fitting) == len(choices) and len(choices) > 1 else f"{len(fitting)} of {len(choices)}"
     verb = "holds" if number.startswith("1 of") else "hold"
-    return (
-        f"{number} devices{several} {verb} {model.name}; the {best.device.title} is the fastest, at "
-        f"{words(best.timed(phase).time, 's')} {how}"
-    )
+    return f"{number} devices{several} {verb} {model.name}; the fastest is {best.called}, at {words(best.timed(phase).time, 's')} {how}"
 
 
 @dataclass(frozen=True)
@@ -221,9 +225,15 @@ class Standing:
 
 
 def peak(placed: Deployment) -> float:
-    """FLOP/s or OP/s of one device, on paper, in the format that its products would be calculated in."""
-    rates = placed.device.peak
-    return rates.get(arithmetic(placed), max(rates.values()))
+    """FLOP/s or OP/s of one device, on paper, in the format that its products would be calculated in.
+
+    Software that makes integers of the activations multiplies packed weights in int8; of plain ones it makes short sums.
+    """
+    rates, format = placed.device.peak, arithmetic(placed)
+    quicker = ""
+    if ENGINES[placed.engine].quantized_products:
+        quicker = "int8" if placed.precision.weights not in PLAIN else SHORT_SUMS if format in PLAIN[1:] else ""
+    return max(rates.get(format, max(rates.values())), rates.get(quicker, 0.0))
 
 
 def standing(model: ModelSpec, one: Choice) -> list[Standing]:

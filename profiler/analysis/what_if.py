@@ -13,6 +13,7 @@ from profiler.theory.estimate import estimate
 
 MOST = 100_000  # sequences at once that are looked at
 FELT = 1.02  # a smaller gain is none
+LINK = "bandwidth between devices"
 KINDS = ("memory", "compute", "overhead", "communication")
 
 
@@ -79,7 +80,10 @@ def sentence(variants: Sequence[Doubled]) -> str:
     """What twice of each thing would bring, in one sentence of numbers."""
     base, others = variants[0], variants[1:]
     gains = {one.name: base.seconds / one.seconds for one in others if one.name != "memory"}
-    told = [f"twice the {name} would bring {_gain(gain)}" for name, gain in sorted(gains.items(), key=lambda pair: -pair[1])]
+    told = [
+        f"twice the {LINK if name == 'link' else name} would bring {_gain(gain)}"
+        for name, gain in sorted(gains.items(), key=lambda pair: -pair[1])
+    ]
     memory = next(one for one in others if one.name == "memory")
     text = "; ".join(told)
     text = f"{text[0].upper()}{text[1:]}."

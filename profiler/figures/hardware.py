@@ -232,9 +232,15 @@ def front_figure(choices: Sequence[Choice], against: str, chosen: Sequence[Choic
         showlegend=False,
         hoverinfo="skip",
     )
-    plot.update_xaxes(type="log", dtick="D2" if ends[1] - ends[0] < 2 else 1, tickformat="~g", range=ends)
-    plot.update_yaxes(type="log", dtick=1, tickformat="~s", range=[floor - 0.05 * (top - floor) - 0.05, top + 0.12 * (top - floor) + 0.05])
+    span = [floor - 0.05 * (top - floor) - 0.05, top + 0.12 * (top - floor) + 0.05]
+    plot.update_xaxes(type="log", dtick=_ticks(*ends), tickformat="~g", range=ends)
+    plot.update_yaxes(type="log", dtick=_ticks(*span), tickformat="~g" if floor < 0 else "~s", range=span)
     return plot
+
+
+def _ticks(low: float, high: float) -> str | int | None:
+    """Where a logarithmic axis between two exponents has numbers: at powers of ten; at 2 and 5 too; where plotly finds best."""
+    return 1 if high - low >= 2 else "D2" if high - low >= 1 else None
 
 
 def spending(one: Choice, against: str) -> float | None:

@@ -16,7 +16,7 @@ NAMES = {
     "bandwidth": "2 × bandwidth",
     "compute": "2 × compute",
     "memory": "2 × memory",
-    "link": "2 × link",
+    "link": "2 × link bandwidth",
 }
 
 

@@ -150,10 +150,12 @@ def test_the_shortlist_has_one_of_each_family_and_the_own_device():
 
 def test_the_finding_counts_names_and_times():
     """How many hold it, which is the fastest, at what; where none does, how many would."""
-    assert finding(model("llama-3.1-8b"), some()).startswith("3 of 5 devices hold Llama-3.1 8B; the H100 SXM 80 GB is the fastest, at ")
+    assert finding(model("llama-3.1-8b"), some()).startswith("3 of 5 devices hold Llama-3.1 8B; the fastest is the H100 SXM 80 GB, at ")
     nowhere = finding(model("deepseek-v3"), some("deepseek-v3"))
     assert nowhere.startswith("No device holds DeepSeek-V3 671B, which needs 1.34 TB")
-    assert nowhere.endswith("of them would")
+    assert nowhere.endswith("would")
+    many = finding(model("deepseek-v3"), fleet(model("deepseek-v3"), [device("t4")], Stack(), Workload(batch=2000)))
+    assert many.startswith("No device holds DeepSeek-V3 671B with 2,000 sequences, which needs ")
 
 
 def test_a_phase_stands_under_its_roof_at_its_counted_intensity():
@@ -164,6 +166,16 @@ def test_a_phase_stands_under_its_roof_at_its_counted_intensity():
     assert decode.intensity == pytest.approx(1.0, rel=0.05)
     assert prefill.intensity > 100 * decode.intensity
     for point in (prefill, decode):
+        assert point.rate < min(point.intensity * one.device.bandwidth, peak(one.deployment))
+
+
+@pytest.mark.parametrize("format", ["bfloat16", "q4_k_m"])
+@pytest.mark.parametrize("id", ["rtx-3080-12gb", "rtx-2070", "i7-13700k"])
+def test_the_roof_is_of_the_products_that_the_software_makes(id, format):
+    """llama.cpp sums 16-bit products in 16 bits on graphics cards, and multiplies packed weights in int8."""
+    stack = Stack(Precision.of(format))
+    one = choice(model("llama-3.1-8b"), device(id), stack, WORK)
+    for point in standing(model("llama-3.1-8b"), one):
         assert point.rate < min(point.intensity * one.device.bandwidth, peak(one.deployment))
 
 
