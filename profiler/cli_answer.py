@@ -85,10 +85,13 @@ def show(found: dict[str, Any]) -> None:
     line(f"[dim]{found['origin']}: {ORIGINS.get(found['origin'], '')}[/dim]")
     for phase, parts in found["spent"].items():
         line(f"[bold]{phase}[/bold] {_shares(parts)}.")
-    if served := found.get("serving"):
-        rate, each = words(served["throughput"], "tok/s"), words(served["per_token"], "s")
-        line(f"[bold]serving[/bold] {served['batch']:,} requests at a time on each copy: {rate} in all, {each} from token to token.")
     held = found["memory"]
+    served = found.get("serving")
+    if served and (held["fits"] or served["batch"] > 1):  # where nothing fits, one request is what is left to calculate with
+        rate, each = words(served["throughput"], "tok/s"), words(served["per_token"], "s")
+        many = f"{served['batch']:,} request{'s' if served['batch'] > 1 else ''} at a time"
+        where = " on each copy" if found["setup"]["replicas"] > 1 else ""
+        line(f"[bold]serving[/bold] {many}{where}: {rate} in all, {each} from token to token.")
     parts = ", ".join(f"{name.replace('_', ' ')} {words(held[name], 'B')}" for name in ("weights", "kv_cache", "activations_and_software"))
     room = "fits" if held["fits"] else "does not fit"
     each = " on each device" if found["setup"]["devices"] > 1 else ""

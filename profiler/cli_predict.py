@@ -138,7 +138,7 @@ def _notes(model: ModelSpec, placed: Deployment, work: dict[str, int], found: Es
     if format != placed.precision.arithmetic:
         notes.append(f"{device.title} has no known {placed.precision.arithmetic} arithmetic, so products are taken to be in {format}.")
     if placed.replicas > 1:
-        notes.append(f"The devices are {placed.replicas} groups, each with a batch of {work['batch']} of its own.")
+        notes.append(f"The devices are {placed.replicas:,} groups, each with a batch of {work['batch']:,} of its own.")
     if not found.fits and device.link and placed.devices == 1:
         larger = [size for size in GROUPS if model.heads % size == 0]
         tried = ((size, placed.model_copy(update={"devices": size, "tensor": size})) for size in larger)
@@ -148,10 +148,10 @@ def _notes(model: ModelSpec, placed: Deployment, work: dict[str, int], found: Es
 
 
 def _title(model: ModelSpec, placed: Deployment, work: dict[str, int]) -> str:
-    count = f"{placed.devices} × " if placed.devices > 1 else ""
+    count = f"{placed.devices:,} × " if placed.devices > 1 else ""
     degrees = [f"{name} parallel {size}" for name in ("tensor", "pipeline", "expert") if (size := getattr(placed, name)) > 1]
     tokens = f"{work['prompt']:,} prompt" + (f" + {work['new']:,} new" if model.head else "") + " tokens"
-    parts = [FORMATS[placed.precision.weights].title, ENGINES[placed.engine].title, *degrees, f"batch {work['batch']}", tokens]
+    parts = [FORMATS[placed.precision.weights].title, ENGINES[placed.engine].title, *degrees, f"batch {work['batch']:,}", tokens]
     return f"{model.name} on {count}{placed.device.title}: {', '.join(parts)}"
 
 

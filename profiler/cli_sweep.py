@@ -60,23 +60,25 @@ def sweep_command(
     with border(False):
         if best not in AIMS:
             raise ValueError(f"Rows can be best in {', '.join(AIMS)} (got {best!r}).")
-        shapes = _models(models)
+        degree = whole("tp", tp)
+        shapes = _shared(_models(models), degree)
         work = Workload(numbers(batches, "batches"), numbers(contexts, "contexts"), whole("new tokens", new_tokens))
         formats = [precision_of(dtype, None if quant == "none" else quant) for dtype, quant in product(_names(dtypes), _names(quants))]
-        groups = _groups(_devices(devices), formats, engine, whole("tp", tp))
+        groups = _groups(_devices(devices), formats, engine, degree)
         kept: list[dict[str, Any]] = []
-        done = 0
+        done, roomy, short = 0, False, False
         with _file(out) as write, Progress(console=ERR, transient=True, disable=not ERR.is_terminal) as bar:
             task = bar.add_task("predicting", total=len(shapes) * sum(map(len, groups)) * work.size)
             for block in sweep(shapes, groups, work):
                 write(block)
                 kept = kept if out else leaders([*kept, *peaks(block, AIMS[best])], AIMS[best])
                 done += block.columns["fits"].size
+                roomy, short = roomy or bool(block.columns["fits"].any()), short or bool(block.columns["in_context"].any())
                 bar.update(task, completed=done)
         if out:
             OUT.print(f"{done:,} configurations are in {out}.", highlight=False, soft_wrap=True)
         else:
-            _show(kept, AIMS[best], done)
+            _show(kept, AIMS[best], done, _refused(roomy, short))
 
 
 def numbers(text: str, what: str) -> list[int]:
@@ -125,6 +127,17 @@ def _models(text: str) -> list[ModelSpec]:
     return writing
 
 
+def _shared(shapes: list[ModelSpec], tensor: int) -> list[ModelSpec]:
+    """The models whose heads so many devices can share; the others are said to be left out."""
+    odd = [spec for spec in shapes if spec.heads % tensor]
+    if len(odd) == len(shapes):
+        raise ValueError(f"--tp {tensor} does not divide the {odd[0].heads} attention heads of {odd[0].name}; take another number.")
+    if odd:
+        names = odd[0].name if len(odd) == 1 else f"{len(odd)} models, {odd[0].name} among them"
+        ERR.print(f"Left out: {names}, whose attention heads --tp {tensor} does not divide.", highlight=False, soft_wrap=True)
+    return [spec for spec in shapes if not spec.heads % tensor]
+
+
 def _devices(text: str) -> list[Any]:
     if text.strip() == "all":
         return [device for device in device_catalogue.rows().values() if device.peak]
@@ -171,9 +184,18 @@ def leaders(rows: list[dict[str, Any]], aim: Aim) -> list[dict[str, Any]]:
     return list(best.values())[:SHOWN]
 
 
-def _show(rows: list[dict[str, Any]], aim: Aim, count: int) -> None:
+def _refused(roomy: bool, short: bool) -> str:
+    """Why there is no row to show, and what would help."""
+    if not short:
+        return "longer than its model was made for: take shorter --contexts or fewer --new-tokens"
+    if not roomy:
+        return "too large for its devices: take more of them (--tp), fewer bytes for a weight (--quants) or smaller --batches"
+    return "too large for its devices, longer than its model was made for, or without what the rows are to be sorted by"
+
+
+def _show(rows: list[dict[str, Any]], aim: Aim, count: int, refused: str) -> None:
     if not rows:
-        raise ValueError(f"None of the {count:,} configurations fits its device and the model's context; take more devices (--tp).")
+        raise ValueError(f"{'The one' if count == 1 else f'Each of the {count:,}'} configuration{'' if count == 1 else 's'} is {refused}.")
     OUT.print(f"Best of {count:,} configurations by {aim.title}; one row for each model, device and format.", highlight=False)
     table = Table(
         "model", "device", "weights", "software", "batch", "context", "first token", "token", "tok/s", "memory", "J/token", box=None

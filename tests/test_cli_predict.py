@@ -247,7 +247,9 @@ def test_bad_ranges_are_one_sentence(text):
         (["--models", "llama-3-8b", "--devices", "h100", "--best", "beauty"], "Rows can be best in"),
         (["--models", "llama-3-8b", "--devices", "h100", "--out", "table.xlsx"], "neither a .csv nor a .parquet"),
         (["--models", "llama-3-8b", "--devices", "h100", "--out", "no/folder/a.csv"], "there is no folder"),
-        (["--models", "llama-3.1-405b", "--devices", "t4"], "None of the 1 configurations fits"),
+        (["--models", "t5-base", "--devices", "t4", "--contexts", "4096"], "The one configuration is longer than its model was made for"),
+        (["--models", "llama-3-8b", "--devices", "h100", "--tp", "3"], "--tp 3 does not divide the 32 attention heads"),
+        (["--models", "llama-3.1-405b", "--devices", "t4"], "The one configuration is too large for its devices"),
     ],
 )
 def test_a_sweep_that_cannot_be_is_refused(words, said):
