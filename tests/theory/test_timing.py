@@ -158,10 +158,10 @@ def test_the_parts_of_what_is_spent_are_the_total(rates):
 
 
 def test_an_operators_time_is_spent_on_its_longer_part():
-    """Of two operators of a second, one calculates and one moves."""
-    found = spent(Step([linear(flops=1e12, weights=1e3), linear(flops=1e3, weights=1e9)]), replace(FREE, step=0.5, hop=0.25))
+    """Of two operators, one calculates for a second and one moves for three."""
+    found = spent(Step([linear(flops=1e12, weights=1e3), linear(flops=1e3, weights=3e9)]), replace(FREE, step=0.5, hop=0.25))
 
-    assert (found.compute, found.memory, found.overhead, found.communication) == pytest.approx((1, 1, 0.5, 0))
+    assert (found.compute, found.memory, found.overhead, found.communication) == pytest.approx((1, 3, 0.5, 0))
 
 
 def test_arrays_give_what_scalars_give():
