@@ -29,7 +29,13 @@ class Engine(NamedTuple):
 
 ENGINES = {
     "llama.cpp": Engine(
-        "llama.cpp", "runtime", r"llama[.-]?cpp|llama-bench|ggml|ollama|lm ?studio|koboldcpp", False, "layers", True, False
+        "llama.cpp",
+        "runtime",
+        r"llama[.-]?cpp|llama-bench|ggml|ollama|lm ?studio|koboldcpp",
+        split="layers",
+        quantized_products=True,
+        flash=False,
+        chunk=512,
     ),
     "llama.cpp-2024": Engine(
         "llama.cpp before integer matrix kernels and CUDA graphs (summer 2024)",

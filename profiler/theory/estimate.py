@@ -62,12 +62,12 @@ def estimate(model: ModelSpec, deployment: Deployment, batch: Any = 1, prompt: A
         timed(prefill, deployment, "prefill"),
         timed(decode, deployment, "decode"),
         batch / decode.total * deployment.replicas if model.head else 0.0,
-        batch * new / whole * deployment.replicas,
+        batch * new / whole * deployment.replicas if model.head else 0.0,
         need.weights,
         need.kv,
         need.total,
         need.total <= deployment.device.memory,
-        energy(deployment, prefill, decode, new, batch),
+        energy(deployment, prefill, decode, new, batch) if model.head else None,
         origin(deployment),
         problems(model, deployment, float(np.max(need.total)), float(np.max(prompt + new))),
     )
@@ -108,6 +108,8 @@ def problems(model: ModelSpec, deployment: Deployment, memory: float, length: fl
         found.append(f"{deployment.pipeline} pipeline stages are more than the {model.layers} layers of {model.name}.")
     if deployment.expert > 1 and not model.moe:
         found.append(f"{model.name} has no experts that could be spread over {deployment.expert} devices.")
+    if model.moe and deployment.expert > model.experts:
+        found.append(f"The {model.experts} experts of {model.name} cannot be spread over {deployment.expert} devices.")
     if length > model.context:
         found.append(f"{length:,.0f} tokens are more than the {model.context:,} that {model.name} was made for.")
     return tuple(found)

@@ -41,13 +41,15 @@ def decode_step(model: ModelSpec, deployment: Deployment, batch: Any, context: A
 def _spread(model: ModelSpec, deployment: Deployment, made: Callable[[Any], list[Op]], batch: Any, rows: Any) -> list[Op]:
     """One device's share of the operators that `made` names for so many sequences."""
     ops = _widened(made(batch), deployment, rows)
-    if deployment.expert > 1 and model.moe:
-        everybody = {op.name: _divided(op, deployment.expert, 1) for op in made(batch * deployment.expert) if op.kind == "experts"}
+    spread = deployment.expert > 1 and model.moe
+    if spread:
+        sharing = max(deployment.expert // deployment.tensor, 1)  # replicas whose tokens meet the same experts
+        everybody = {op.name: _divided(op, deployment.expert, 1) for op in made(batch * sharing) if op.kind == "experts"}
         ops = [everybody.get(op.name, op) for op in ops]
     if deployment.tensor == 1:
         return ops
-    heads = min(deployment.tensor, model.kv_heads)
-    return [_divided(op, deployment.tensor, heads) if op.kind != "vector" or op.name == "widen" else op for op in ops]
+    heads, whole = min(deployment.tensor, model.kv_heads), ("vector", "experts") if spread else ("vector",)
+    return [op if op.kind in whole and op.name != "widen" else _divided(op, deployment.tensor, heads) for op in ops]
 
 
 def _widened(ops: list[Op], deployment: Deployment, rows: Any) -> list[Op]:

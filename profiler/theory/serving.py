@@ -11,10 +11,10 @@ from typing import Any
 from profiler.spec.deployment import Deployment
 from profiler.spec.model import ModelSpec
 from profiler.theory.cache import kv_bytes
+from profiler.theory.inference_memory import inference_memory
 from profiler.theory.plan import decode_step, prefill_step
 from profiler.theory.rates import Rates, rates
 from profiler.theory.timing import Step, step_seconds
-from profiler.theory.weights import weight_bytes
 
 SLACK = 0.9  # of a device's memory that engines give to weights and cache
 LARGEST = 1024  # sequences that engines run at a time when nobody limits them
@@ -31,10 +31,10 @@ class Served:
 
 
 def largest_batch(model: ModelSpec, deployment: Deployment, length: float) -> int:
-    """Sequences of `length` tokens that fit beside the weights of one replica; at least one."""
-    ways = max(deployment.group, deployment.expert)
-    room = ways * deployment.device.memory * SLACK - weight_bytes(model, deployment.precision)
-    return int(max(1, min(LARGEST, room / max(kv_bytes(model, length, deployment.precision), 1.0))))
+    """Sequences of `length` tokens whose cache fits beside the weights on each device of a replica; at least one."""
+    room = deployment.device.memory * SLACK - inference_memory(model, deployment, 1, 1, 1).weights
+    each = kv_bytes(model, length, deployment.precision) / (min(deployment.tensor, max(model.kv_heads, 1)) * deployment.pipeline)
+    return int(max(1, min(LARGEST, room / max(each, 1.0))))
 
 
 def batch_steps(model: ModelSpec, deployment: Deployment, batch: Any, prompt: Any, new: Any, beams: int = 1) -> list[tuple[Any, Step]]:
@@ -50,8 +50,8 @@ def serve(model: ModelSpec, deployment: Deployment, prompt: float, new: float, c
     reached = rates(deployment)
     most = largest_batch(model, deployment, prompt + new)
     batch = most if concurrency is None else max(1, min(concurrency, most))
-    stages = min(deployment.pipeline, batch)
-    (_, reading), (_, writing) = batch_steps(model, deployment, batch / stages, prompt, new)
+    alone = deployment.model_copy(update={"pipeline": 1})  # every stage always has a part of the batch to work on
+    (_, reading), (_, writing) = batch_steps(model, alone, batch / min(deployment.pipeline, batch), prompt, new)
     whole = lifetime(reading, writing, new, reached)
     return Served(
         batch,

@@ -16,6 +16,29 @@ class Lengths(NamedTuple):
     new: float
 
 
+# Units of time in one second, however they are spelled.
+TIMES = {
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
+    **dict.fromkeys(("h", "hour", "hours"), 1 / 3600),
+    **dict.fromkeys(("day", "days"), 1 / 86400),
+    "min": 1 / 60,
+    "ms": 1e3,
+    "us": 1e6,
+    "µs": 1e6,
+    "ns": 1e9,
+}
+TIMED = ("time", "latency", "ttft", "tpot", "_iter")  # parts of a metric's name that mean a time, where no unit is given
+
+
+def time_unit(row: Row) -> float | None:
+    """How many of the row's unit make a second; None where the row reports no time."""
+    unit, metric = row["unit"].strip().lower().split("/")[0].split(" ")[0], row["metric"].lower()
+    if unit in TIMES:
+        return TIMES[unit]
+    timed = not unit and "tok" not in metric and any(part in metric for part in TIMED)
+    return (1e3 if metric.endswith("_ms") or "ms_" in metric else 1.0) if timed else None
+
+
 # Mean lengths of the data sets that benchmarks name. vLLM paper (arXiv 2309.06180, section 6.1) for ShareGPT and Alpaca;
 # MLPerf inference's reference implementations for the others (GPT-J: 69 tokens per sample; Llama-2: 294.45).
 DATASETS = {
@@ -49,7 +72,10 @@ def batch(row: Row) -> int | None:
     """Sequences at a time; None where the source leaves it to the engine."""
     stated = number(row["batch"])
     if stated is None:
-        told = re.search(r"(?:batch|concurren\w*|users?)\D{0,3}(\d+)|(\d+)\s*(?:concurren|users|requests|seq)", row["batch"].lower())
+        told = re.search(
+            r"(?:batch(?: of| size)?|concurren\w*|users?|num_seqs)\D{0,3}(\d+)|(\d+)\s*(?:concurren|users|requests|seq)",
+            row["batch"].lower(),
+        )
         stated = float(told[1] or told[2]) if told else None
     return None if stated is None else max(int(stated), 1)
 
@@ -63,5 +89,5 @@ def beams(row: Row) -> int:
 def split(row: Row) -> dict[str, int]:
     """Degrees of parallelism that a row states: tensor, pipeline, expert, data."""
     names = {"tp": "tensor", "pp": "pipeline", "ep": "expert", "dp": "data"}
-    found = re.findall(r"\b(tp|pp|ep|dp)[ =-]?(\d+)", row["parallelism"].lower())
+    found = re.findall(r"(?<![a-z])(tp|pp|ep|dp)[ =-]?(\d+)", row["parallelism"].lower())
     return {names[short]: int(size) for short, size in found}

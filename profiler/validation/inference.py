@@ -38,6 +38,7 @@ class Case:
     beams: int
     metric: str
     unit: str
+    scale: float | None  # how many of the row's unit make a second; None: the row reports a rate
 
 
 def case_of(row: Row) -> Case:
@@ -53,7 +54,9 @@ def case_of(row: Row) -> Case:
         batch = largest_batch(model, deployment, told.prompt + told.new) if phase in SERVING or phase == "end-to-end" else 1
     elif "dp" in row["parallelism"].lower() and deployment.replicas > 1:
         batch = max(batch // deployment.replicas, 1)
-    return Case(model, deployment, phase, batch, told.prompt, told.new, conditions.beams(row), row["metric"].lower(), row["unit"].lower())
+    metric, unit = row["metric"].lower(), row["unit"].lower()
+    beams, scale = conditions.beams(row), conditions.time_unit(row)
+    return Case(model, deployment, phase, batch, told.prompt, told.new, beams, metric, unit, scale)
 
 
 def _model(row: Row) -> ModelSpec:
@@ -74,7 +77,8 @@ def _deployment(row: Row, model: ModelSpec, device: Device) -> Deployment:
     software = row["software"].lower()
     tensor, pipeline, expert = (degrees.get(name, 1) for name in ("tensor", "pipeline", "expert"))
     count = max(int(float(row["num_devices"] or 1)), 1)
-    flash = True if "fa on" in software else (False if "fa off" in software else None)
+    told = {"fa on": True, "fa off": False} | ({"llama": True} if row["date"].strip() >= "2025-09" else {})  # then it became automatic
+    flash = next((on for words, on in told.items() if words in software), None)
     made = Deployment(device=device, devices=count, engine=engine, precision=precision, flash=flash)
     if "layer" in row["parallelism"].lower() or (count > 1 and not degrees and ENGINES[engine].split == "layers"):
         return made.model_copy(update={"pipeline": count})
@@ -114,24 +118,30 @@ def _least(model: ModelSpec, deployment: Deployment) -> int:
     return min(degree, deployment.devices)
 
 
+FIRST = ("ttft", "first_token", "first token", "prefill")  # metrics of the prompt's pass alone
+EACH = ("tpot", "itl", "inter_token", "per_output_token", "per_token", "per token")  # and of one token after the other
+
+
 def steps(case: Case) -> list[tuple[float, Step]]:
-    """(times, step) of what the answer's seconds are made of: the prompt's pass and the decode steps of one batch."""
-    reading, writing = batch_steps(case.model, case.deployment, float(case.batch), float(case.prompt), float(case.new), case.beams)
-    return {"prefill": [reading], "decode": [(1.0, writing[1])]}.get(case.phase, [reading, writing])
+    """(times, step) of what the answer's seconds are made of: the prompt's pass and the decode steps of one batch.
 
-
-TIMES = {"s": 1.0, "ms": 1e3, "us": 1e6, "µs": 1e6, "min": 1 / 60}
-
-
-def is_time(case: Case) -> bool:
-    """Whether the row reports seconds, not a rate."""
-    return case.unit.split("/")[0].strip() in TIMES
+    Where requests are served, a first token waits for one pass over its own prompt, and other prompts stand between the next ones.
+    """
+    many = case.phase in SERVING
+    first, each = (case.scale is not None and any(word in case.metric for word in words) for words in (FIRST, EACH))
+    batch = 1.0 if first and many else float(case.batch)
+    reading, writing = batch_steps(case.model, case.deployment, batch, float(case.prompt), float(case.new), case.beams)
+    if case.phase == "prefill" or first:
+        return [reading]
+    if case.phase == "decode" or (each and not many):
+        return [(1.0, writing[1])]
+    return [(1 / case.new, reading[1]), (1.0, writing[1])] if each else [reading, writing]
 
 
 def answer(case: Case, seconds: Any) -> Any:
     """The row's own number, in its own unit, from the seconds of `steps`; a rate is the inverse of a time, so it works both ways."""
-    if is_time(case):
-        return seconds * TIMES[case.unit.split("/")[0].strip()]
+    if case.scale is not None:
+        return seconds * case.scale
     tokens = {"prefill": case.prompt, "decode": 1.0}.get(case.phase, case.new)
     if "in_plus_out" in case.metric or "total_tokens" in case.metric:
         tokens = case.prompt + case.new
@@ -142,13 +152,13 @@ def answer(case: Case, seconds: Any) -> Any:
         together = 1.0
     elif any(word in case.metric + case.unit for word in ("per_gpu", "per_device", "per_chip", "/gpu", "/device", "/chip")):
         together = case.batch / case.deployment.group
-    return together * tokens / seconds
+    return together * tokens / seconds * (60 if case.unit.endswith("/min") else 1)
 
 
 def value_seconds(case: Case, value: float) -> float:
     """The seconds that a number in the row's own unit stands for."""
     at_one = answer(case, 1.0)
-    return value / at_one if is_time(case) else at_one / value
+    return value / at_one if case.scale is not None else at_one / value
 
 
 def predict_row(row: Row, constants: Constants | None = None) -> float:

@@ -4,12 +4,15 @@ effect to zero: what the data do not say stays what it physically was.
 All entries are flattened into arrays, so that one evaluation takes milliseconds; scipy's trust region does the steps.
 """
 
+from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
 
+from profiler.catalog import devices
 from profiler.spec.deployment import Deployment
 from profiler.theory.cost import Cost, Op
 from profiler.theory.rates import SCALES, Rates, Traits, assemble, effects, limited, scales, traits
@@ -150,9 +153,18 @@ def predicted(table: Table, reached: dict[str, np.ndarray]) -> np.ndarray:
     return whole / np.where([entry.serving for entry in table.entries], reached["serving"], 1.0)
 
 
+@cache
+def lonely() -> frozenset[str]:
+    """Generations of which the catalogue has one device."""
+    count = Counter(f"{device.vendor} {device.generation}" for device in devices.rows().values())
+    return frozenset(name for name, many in count.items() if many < 2)
+
+
 def spread(name: str) -> float:
     """Standard deviation of the prior on a constant's logarithm."""
     quantity, *rest = name.split(":")
+    if rest and rest[0] in lonely():
+        return 1e-3  # a class of one device would be a constant of that device
     if rest == ["balance"]:
         return 0.3
     return FREE.get(quantity, USUAL) * (SHRINK if rest else 1.0)

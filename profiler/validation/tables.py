@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from profiler.spec.frozen import sentence
 from profiler.validation import inference, memory, training
+from profiler.validation.conditions import time_unit
 
 Row = dict[str, str]
 
@@ -22,8 +23,6 @@ ONE = "one source"  # where a table names none
 MEASURED = ("value", "mfu_pct", "tflops_per_dev")  # cells that a prediction never sees
 COUNTS = ("num_devices", "batch", "params_b", "active_b", "seq_len", "micro_batch", "global_batch")
 LENGTHS = ("prompt_len", "gen_len")  # may be 0
-TIMES = frozenset(("s", "ms", "us", "µs", "ns", "min", "h", "sec", "second", "seconds", "hour", "hours", "day", "days"))
-TIMED = ("time", "latency", "ttft", "tpot", "_iter")  # parts of a metric's name, where no unit is given
 
 
 @dataclass(frozen=True)
@@ -144,9 +143,7 @@ def judged(table: Table) -> list[Judged]:
 
 def is_time(row: Row) -> bool:
     """Whether the row's number grows with the time taken; else it is a rate."""
-    unit = row["unit"].strip().lower().split("/")[0].split(" ")[0]
-    metric = row["metric"].lower()
-    return unit in TIMES or (not unit and "tok" not in metric and any(part in metric for part in TIMED))
+    return time_unit(row) is not None
 
 
 def _judged(kind: Kind, number: int, row: Row, fault: str) -> Judged:

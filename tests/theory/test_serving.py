@@ -5,6 +5,7 @@ import pytest
 from profiler.catalog import devices, models
 from profiler.theory.cache import kv_bytes
 from profiler.theory.estimate import estimate
+from profiler.theory.inference_memory import inference_memory
 from profiler.theory.plan import decode_step, prefill_step
 from profiler.theory.rates import rates
 from profiler.theory.serving import LARGEST, SLACK, batch_steps, largest_batch, lifetime, serve
@@ -30,12 +31,13 @@ def test_the_largest_batch_by_hand():
 @pytest.mark.parametrize("length", [300, 1000, 4000])
 @pytest.mark.parametrize(("weights", "ways"), [("bfloat16", 1), ("bfloat16", 2), ("int4", 1)])
 def test_the_largest_batch_fits_and_one_more_does_not(length, weights, ways):
-    """Into nine tenths of the memory of the devices that hold one replica."""
+    """Into nine tenths of the memory of the fullest device, whose lm_head and embedding stand whole and whose cache is a part."""
     deployment = placed(weights, on=SMALL, devices=ways, tensor=ways)
-    batch, room = largest_batch(DENSE, deployment, length), ways * SMALL.memory * SLACK
+    batch, room = largest_batch(DENSE, deployment, length), SMALL.memory * SLACK
 
     def need(sequences):
-        return weight_bytes(DENSE, deployment.precision) + sequences * kv_bytes(DENSE, length, deployment.precision)
+        held = inference_memory(DENSE, deployment, 1, 1, 1).weights
+        return held + sequences * kv_bytes(DENSE, length, deployment.precision) / min(ways, DENSE.kv_heads)
 
     assert 1 < batch < LARGEST
     assert need(batch) <= room < need(batch + 1)
@@ -129,3 +131,21 @@ def test_the_first_token_waits_for_its_own_prompt_and_the_step_that_runs():
     alone = step_seconds(prefill_step(llama(), deployment, 1.0, 1024), rates(deployment))
 
     assert alone < found.first < alone + found.per_token
+
+
+def test_a_latent_cache_stands_whole_on_each_device():
+    """DeepSeek-V3's cache is not divided by tensor parallelism: what fits by our count fits by the estimate's."""
+    deepseek, h200 = models.rows()["deepseek-v3"].spec(), devices.rows()["h200-sxm"]
+    deployment = placed("float8", on=h200, devices=8, tensor=8, engine="sglang")
+    batch = largest_batch(deepseek, deployment, 40_960)
+
+    assert 1 <= batch < 60
+    assert estimate(deepseek, deployment, batch, 40_832, 128).memory < 1.1 * h200.memory
+
+
+def test_stages_of_a_pipeline_are_never_better_than_devices_of_their_own():
+    """Four stages with 64 requests give no more than four devices with 16 each."""
+    four = serve(llama(), placed(on=H100, devices=4, pipeline=4, engine="vllm"), 4096, 8, 64)
+    one = serve(llama(), placed(on=H100, engine="vllm"), 4096, 8, 16)
+
+    assert four.throughput <= 4.001 * one.throughput
