@@ -14,6 +14,7 @@ from profiler.spec.device import Device
 from profiler.spec.model import ModelSpec
 from profiler.spec.units import number, words
 
+ALIKE = 1.05  # times that differ by less are told as equal
 UNDER_ROOFS = 5  # devices in one roofline
 HELP = {
     "held": "By accounting: weights, KV cache at the full length, activations, and what the software keeps for itself.",
@@ -132,7 +133,7 @@ def _range(compared: Sequence[Choice], phase: str) -> str:
         return f"{what} takes {words(fast.timed(phase).time, 's')} on {fast.called}"
     times = slow.timed(phase).time / fast.timed(phase).time
     start = f"{what} takes {words(fast.timed(phase).time, 's')} on {fast.called}"
-    return f"{start}, {number(times, 2)} times as long on {slow.called}"
+    return f"{start}, {number(times, 2)} times as long on {slow.called}" if times >= ALIKE else f"{start}, as long on {slow.called}"
 
 
 def _mostly(compared: Sequence[Choice], phase: str) -> str:
@@ -149,10 +150,8 @@ def _mostly(compared: Sequence[Choice], phase: str) -> str:
 def _front(choices: Sequence[Choice], compared: Sequence[Choice]) -> None:
     """Speed against what it costs."""
     fitting = [one for one in choices if one.fits] or list(choices)
-    priced = sum(one.cost is not None for one in fitting)
-    kinds = [kind for kind in AGAINST if kind != "cost" or priced > 1]
-    if not choices[0].writes:
-        kinds.remove("energy")
+    count = {kind: sum(spending(one, kind) is not None for one in fitting) for kind in AGAINST}
+    kinds = [kind for kind in AGAINST if count[kind] > (kind == "cost")]  # one price is no comparison
     title = st.empty()
     against = st.segmented_control(
         "Against",

@@ -178,6 +178,13 @@ def test_filters_narrow_the_fleet(page):
     assert found["memory"].min() >= 64
 
 
+def test_speed_is_set_against_what_is_known(page):
+    """Not against energy where no power limit is known."""
+    at = page(vendor=["Apple"], engine="MLX")
+
+    assert any(one.startswith("Speed against bandwidth: ") for one in alts(at))
+
+
 def test_an_encoder_is_shown_without_what_it_does_not_do(page):
     """No time per token, no energy per token; texts a second instead."""
     at = page(model="bert-base", prompt_tokens="256")
