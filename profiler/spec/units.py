@@ -21,9 +21,13 @@ def _scaled(value: float, unit: str) -> str:
 
 
 def duration(value: float) -> str:
-    """Seconds in words: 14.2 ms, 3.10 s, 2 min 5 s."""
+    """Seconds in words: 14.2 ms, 3.10 s, 2 min 5 s, 3 h 20 min, 12 days."""
+    if value >= 172_800:
+        return f"{number(value / 86_400)} days"
+    if value >= 7200:
+        return f"{round(value / 60) // 60} h {round(value / 60) % 60} min"
     if value >= 120:
-        return f"{value // 60:.0f} min {value % 60:.0f} s"
+        return f"{round(value) // 60} min {round(value) % 60} s"
     scale, unit = next(((s, u) for s, u in _SMALL if abs(value) >= s), (1e-9, "ns"))
     return f"{number(value / scale)} {unit}" if value else "0 s"
 

@@ -69,8 +69,13 @@ def estimate(model: ModelSpec, deployment: Deployment, batch: Any = 1, prompt: A
         need.total <= deployment.device.memory,
         energy(deployment, prefill, decode, new, batch) if model.head else None,
         origin(deployment),
-        problems(model, deployment, float(np.max(need.total)), float(np.max(prompt + new))),
+        problems(model, deployment, float(np.max(need.total)), float(np.max(longest(model, prompt, new)))),
     )
+
+
+def longest(model: ModelSpec, prompt: Any, new: Any) -> Any:
+    """Tokens of the longest sequence; an encoder and a decoder each have one of their own."""
+    return np.maximum(prompt, new) if model.encoder else prompt + new
 
 
 def timed(parts: Spent, deployment: Deployment, phase: str) -> Timed:

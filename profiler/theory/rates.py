@@ -38,7 +38,7 @@ SCALES = {
     "serving": 0.85,  # of the throughput of a batch that is always full
 }
 CHAIN = {
-    "float4": ("float4", "float8", "int8", "float16"),
+    "float4": ("float4", "bfloat16", "float16", "float32"),  # without such units weights are widened to 16 bits
     "float8": ("float8", "float16", "bfloat16", "float32"),
     "int8": ("int8", "float16", "bfloat16", "float32"),
     "bfloat16": ("bfloat16", "float16", "float32"),

@@ -13,7 +13,7 @@ import numpy as np
 
 from profiler.spec.deployment import Deployment
 from profiler.spec.model import ModelSpec
-from profiler.theory.estimate import energy, timed
+from profiler.theory.estimate import energy, longest, timed
 from profiler.theory.inference_memory import inference_memory
 from profiler.theory.plan import decode_step, prefill_step
 from profiler.theory.rates import Rates, rates
@@ -107,7 +107,7 @@ def _block(model: ModelSpec, places: list[_Place], batches: np.ndarray, prompts:
         "throughput": batch * new / (prefill.total + new * decode.total) * first.replicas,
         "memory": np.broadcast_to(memory, shape),
         "fits": memory <= _column([place.device.memory for place in deployments]),
-        "in_context": np.broadcast_to(prompt + new <= model.context, shape),
+        "in_context": np.broadcast_to(longest(model, prompt, new) <= model.context, shape),
         "energy_per_token": np.array(joules),
     }
     return Block(model, deployments, batches, prompts, new, columns)
