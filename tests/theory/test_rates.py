@@ -123,7 +123,7 @@ def test_more_peak_for_each_byte_is_harder_to_feed():
         ("float8", ("float32", "float16", "bfloat16", "int8"), "float16"),
         ("int8-dynamic", ("float32", "float16", "int8"), "int8"),
         ("int8-dynamic", ("float32",), "float32"),
-        ("nvfp4", ("float32", "float16", "float8"), "bfloat16"),
+        ("nvfp4", ("float32", "float16", "float8"), "float16"),
         ("int8", ("float32", "bfloat16", "int8"), "bfloat16"),
         ("float32", ("float32", "bfloat16"), "float32"),
     ],
