@@ -24,6 +24,7 @@ class Engine(NamedTuple):
     chunk: int = 8192  # most tokens of prompts that one pass takes
     widens: bool = False  # widens packed matrices in memory before it multiplies more than one row
     captured: bool = True  # kernels of a step are recorded once and started together (CUDA graphs, or what is like them)
+    vendors: tuple[str, ...] = ()  # of the devices that it runs on; empty: of nearly all
     kin: str = ""  # the engine of which this is another version, and whose measurements tell about it
 
 
@@ -41,31 +42,29 @@ ENGINES = {
         "llama.cpp before integer matrix kernels and CUDA graphs (summer 2024)",
         "runtime",
         r"llama\.cpp-2024",
-        False,
-        "layers",
-        False,
-        False,
-        512,
-        True,
-        False,
-        "llama.cpp",
+        split="layers",
+        flash=False,
+        chunk=512,
+        widens=True,
+        captured=False,
+        kin="llama.cpp",
     ),
-    "exllama": Engine("ExLlama", "runtime", r"exllama|tabbyapi", split="layers", captured=False),
-    "tensorrt-llm": Engine("TensorRT-LLM", "runtime", r"tensorrt|trt-?llm|\bnim\b", True),
+    "exllama": Engine("ExLlama", "runtime", r"exllama|tabbyapi", split="layers", captured=False, vendors=("NVIDIA", "AMD")),
+    "tensorrt-llm": Engine("TensorRT-LLM", "runtime", r"tensorrt|trt-?llm|\bnim\b", True, vendors=("NVIDIA",)),
     "vllm": Engine("vLLM", "graph", r"\bvllm", True),
     "sglang": Engine("SGLang", "graph", r"sglang|deepep|deepseek profile", True),
-    "lmdeploy": Engine("LMDeploy (TurboMind)", "runtime", r"lmdeploy|turbomind", True, captured=False),
+    "lmdeploy": Engine("LMDeploy (TurboMind)", "runtime", r"lmdeploy|turbomind", True, captured=False, vendors=("NVIDIA",)),
     "tgi": Engine("Text Generation Inference", "graph", r"\btgi\b|text.generation.inference", True),
     "deepspeed": Engine("DeepSpeed", "runtime", r"deepspeed|fastgen", True),
     "mlc": Engine("MLC", "runtime", r"\bmlc\b|web-?llm"),
-    "mlx": Engine("MLX", "runtime", r"\bmlx\b"),
+    "mlx": Engine("MLX", "runtime", r"\bmlx\b", vendors=("Apple",)),
     "openvino": Engine("OpenVINO", "runtime", r"openvino"),
     "onnxruntime": Engine("ONNX Runtime", "runtime", r"onnx|\bort\b|directml|olive|ryzen ?ai|lemonade"),
-    "qualcomm": Engine("Qualcomm AI Engine", "runtime", r"qualcomm|\bqnn\b|genie|ai hub"),
+    "qualcomm": Engine("Qualcomm AI Engine", "runtime", r"qualcomm|\bqnn\b|genie|ai hub", vendors=("Qualcomm",)),
     "ctranslate2": Engine("CTranslate2", "runtime", r"ctranslate"),
-    "neuron": Engine("Neuron", "graph", r"neuron"),
+    "neuron": Engine("Neuron", "graph", r"neuron", vendors=("AWS",)),
     "jax": Engine("JAX / XLA", "graph", r"\bjax\b|jetstream|maxengine|maxtext|\bxla\b|\btpu", True),
-    "gaudi": Engine("Optimum Habana", "graph", r"habana|gaudi|synapse", True),
+    "gaudi": Engine("Optimum Habana", "graph", r"habana|gaudi|synapse", True, vendors=("Intel",)),
     "ipex": Engine("Intel Extension for PyTorch", "graph", r"\bipex|intel.extension"),
     "compiled": Engine("torch.compile", "graph", r"gpt-fast|torchao|torch\.?compile|inductor|thunder|executorch|torchchat"),
     "eager": Engine(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from profiler.spec.deployment import Deployment
+from profiler.spec.engines import ENGINES
 from profiler.spec.model import ModelSpec
 from profiler.spec.units import words
 from profiler.theory.inference_memory import inference_memory
@@ -107,6 +108,9 @@ def problems(model: ModelSpec, deployment: Deployment, memory: float, length: fl
     device, found = deployment.device, []
     if memory > device.memory:
         found.append(f"It needs {words(memory, 'B')} on each device; {device.title} has {words(device.memory, 'B')}.")
+    engine = ENGINES[deployment.engine]
+    if engine.vendors and device.vendor not in engine.vendors:
+        found.append(f"{engine.title} does not run on {device.title}; it is made for devices of {' and '.join(engine.vendors)}.")
     if model.heads % deployment.tensor:
         found.append(f"Tensor parallelism of {deployment.tensor} does not divide the {model.heads} attention heads of {model.name}.")
     if deployment.pipeline > model.layers:

@@ -101,7 +101,7 @@ def effects(deployment: Deployment, quantity: str) -> dict[str, float]:
     device, engine = deployment.device, ENGINES[deployment.engine]
     is_ = {
         "family": device.family,
-        "generation": f"{device.vendor} {device.generation}",
+        "generation": f"{device.vendor} {device.generation.removesuffix('-ultra')}",  # a refresh of the same units
         "style": engine.style,
         "kin": engine.kin or deployment.engine,
         "engine": deployment.engine if engine.kin else "",
@@ -149,11 +149,15 @@ def bits_class(deployment: Deployment) -> str:
 
 
 def scales(deployment: Deployment) -> dict[str, float]:
-    """What each quantity is before any effect: the data sheet's part of it."""
+    """What each quantity is before any effect: the data sheet's part of it.
+
+    Products in a narrow format come with an operator that quantizes what they multiply, which more than half of all operators have.
+    """
     device, engine = deployment.device, ENGINES[deployment.engine]
     row = FORMATS[deployment.precision.weights]
     vector = device.peak.get("float32", plain_peak(device) / 8)
     peak = device.peak.get(arithmetic(deployment), vector)
+    slowed = 2 if device.family in SLOW_CLOCKED else 1
     plain = device.peak.get(next((name for name in CHAIN[deployment.precision.compute] if name in device.peak), "float32"), vector)
     if engine.quantized_products:
         plain = device.peak.get("float16_accumulate16", plain)
@@ -163,10 +167,10 @@ def scales(deployment: Deployment) -> dict[str, float]:
         "tile": SCALES["tile"] * {"cpu": 0.06, "tpu": 2.0}.get(device.kind, 0.25 if device.family == "apple" else 1.0),
         "attention": plain * SCALES["attention"],
         "packed": vector * SCALES["packed"],
-        "bandwidth": device.bandwidth * (0.7 if device.family.endswith("-hbm") else SCALES["bandwidth"]),
+        "bandwidth": device.bandwidth * _readable(device),
         "cache": device.bandwidth * SCALES["cache"],
         "unpack": vector * integer_share(device) / SCALES["unpack"],
-        "operator": SCALES["operator"] * (1 if engine.captured else 2) * (2 if device.family in SLOW_CLOCKED else 1),
+        "operator": SCALES["operator"] * (1 if engine.captured else 2) * (1.6 if row.arithmetic else 1) * slowed,
         "traffic": SCALES["traffic"],
         "host": SCALES["host"] * STARTED.get(bits_class(deployment), 1.0),
         "step": SCALES["step"],
@@ -174,6 +178,15 @@ def scales(deployment: Deployment) -> dict[str, float]:
         "hop": SCALES["hop"],
         "serving": SCALES["serving"],
     }
+
+
+def _readable(device: Device) -> float:
+    """The part of the bandwidth that products read at. HBM wants more bytes in flight than small products have; the cores of Apple's
+    processors reach half of what the chip's GPU does (AnandTech, "Apple's M1 Pro, M1 Max SoCs Investigated", 2021: 243 of 400 GB/s).
+    """
+    if device.kind == "cpu" and device.vendor == "Apple":
+        return 0.5
+    return 0.7 if device.family.endswith("-hbm") else SCALES["bandwidth"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,9 @@ def entries() -> list[Entry]:
         except ValueError:
             continue
         seconds, doubtful = value_seconds(case, float(row["value"])), any(word in row["flag"] for word in DOUBTFUL)
-        found.append(Entry(case.deployment, steps(case), seconds, row["source_id"], case.phase, case.phase in SERVING, doubtful))
+        serving = case.phase in SERVING
+        loose = serving or case.phase.startswith("mlperf")
+        found.append(Entry(case.deployment, steps(case), seconds, row["source_id"], case.phase, serving, loose, doubtful))
     timings = _rows("microbench.csv")
     few = [row for row in timings if not ("decode" in row["kind"] or "GEMM" in row["kind"])]
     for row in few + [row for row in timings if row not in few][::THINNED]:

@@ -18,12 +18,13 @@ from profiler.theory.cost import Cost, Op
 from profiler.theory.rates import SCALES, Rates, Traits, assemble, effects, limited, scales, traits
 from profiler.theory.timing import Step, device_seconds, kernels, soft
 
-# How far a constant may move without evidence, as a standard deviation of its logarithm; an effect moves less.
+# How far a constant may move without evidence, as a standard deviation of its logarithm. EFFECT, LOOSE and EVIDENCE were chosen among
+# a few round values by the errors of sources that were left out.
 FREE = {"bandwidth": 0.3, "matrix": 0.3, "attention": 0.3, "serving": 0.4, "cache": 0.3, "operator": 1.0, "host": 1.0}
 USUAL = 0.6
-SHRINK = 0.8
+EFFECT = 1.3  # how far an effect may move, of how far the common constant may
 NOISE = 0.12  # of a measurement that a model of classes can hope to foretell
-LOOSE = 1.0  # the same for serving, where batch, split and scheduling are the submitter's choice: it tells little about kernels
+LOOSE = 2.0  # the same where the submitter chose: it tells little about kernels
 EVIDENCE = 30.0  # independent rows that one source's phase is worth at most
 STEP = 1e-4  # relative, of a quantity, by which its slope is found
 COSTS = ("flops", "weights", "kv", "activations")
@@ -39,6 +40,7 @@ class Entry:
     source: str
     phase: str
     serving: bool = False
+    loose: bool = False  # a submission to a benchmark, or serving: batch, split and scheduling are the submitter's
     doubtful: bool = False  # flagged as an anomaly by who collected the table: judged, but nothing is learnt from it
 
 
@@ -123,7 +125,7 @@ def _weights(entries: list[Entry]) -> np.ndarray:
     for entry in entries:
         count[entry.source, entry.phase] = count.get((entry.source, entry.phase), 0) + 1
     even = [min(1.0, EVIDENCE / count[entry.source, entry.phase]) ** 0.5 for entry in entries]
-    return np.array([weight / (LOOSE if entry.serving else NOISE) for weight, entry in zip(even, entries)])
+    return np.array([weight / (LOOSE if entry.loose else NOISE) for weight, entry in zip(even, entries)])
 
 
 def reach(table: Table, values: np.ndarray) -> dict[str, np.ndarray]:
@@ -165,9 +167,11 @@ def spread(name: str) -> float:
     quantity, *rest = name.split(":")
     if rest and rest[0] in lonely():
         return 1e-3  # a class of one device would be a constant of that device
+    if quantity == "bandwidth" and rest and rest[0].startswith(("products", "weights", "plain")):
+        return 0.15  # bytes are read alike in whatever format they are
     if rest == ["balance"]:
         return 0.3
-    return FREE.get(quantity, USUAL) * (SHRINK if rest else 1.0)
+    return FREE.get(quantity, USUAL) * (EFFECT if rest else 1.0)
 
 
 class Objective:

@@ -222,3 +222,14 @@ def test_a_whole_estimate_takes_under_a_few_milliseconds():
         times.append(perf_counter() - start)
 
     assert sorted(times)[10] < 4e-3
+
+
+def test_an_engine_that_does_not_run_there_is_a_problem():
+    """TensorRT-LLM is NVIDIA's, MLX is Apple's; the times are said all the same."""
+    apple, h100 = devices.rows()["m2-ultra-76"], devices.rows()["h100-sxm"]
+
+    for engine, elsewhere in (("tensorrt-llm", apple), ("mlx", h100)):
+        found = estimate(DENSE, placed(engine=engine, on=elsewhere))
+        assert any("does not run on" in problem for problem in found.problems)
+        assert found.decode.time > 0
+    assert not estimate(DENSE, placed(engine="tensorrt-llm", on=h100)).problems

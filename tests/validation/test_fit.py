@@ -155,13 +155,13 @@ def test_an_interval_holds_four_of_five(table):
 
 
 def test_residuals_hold_what_they_say(table):
-    """With the stored constants about four of five decode measurements fall into the interval, every source weighing the same."""
+    """With the stored constants about four of five measurements fall into the interval, every source weighing the same."""
     errors = Objective(table, sound(table)).errors(stored(table))
-    for phase in ("prefill", "decode"):
+    for phase, names in (("prefill", ("prefill",)), ("decode", ("decode", "end-to-end"))):
         low, high = calibration()["residuals"][phase]["calibrated"]
         by: dict[str, list[bool]] = {}
         for entry, error in zip(table.entries, errors):
-            if entry.phase == phase:
+            if entry.phase in names:
                 by.setdefault(entry.source, []).append(low <= -error <= high)
         assert 0.7 < np.mean([np.mean(each) for each in by.values()]) < 0.9, phase
 
@@ -175,6 +175,6 @@ def test_sources_that_the_fit_has_not_seen_are_met(table):
     unseen = {source: outside[source] for source in {row["source_id"] for row in published("inference").rows}}
     groups = {group.name: group.left_out for group in summary("inference", judged(published("inference")), unseen).groups}
 
-    assert groups["decode"] < 0.17
+    assert groups["decode"] < 0.155
     assert groups["prefill"] < 0.24
-    assert groups["end-to-end and serving"] < 0.24
+    assert groups["end-to-end and serving"] < 0.22
