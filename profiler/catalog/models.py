@@ -49,9 +49,10 @@ class Row:
 
 @cache
 def rows() -> dict[str, Row]:
-    """All models, by id."""
+    """All models by id, the default first."""
     tables = [tomllib.loads(file.read_text("utf-8")) for file in sorted(FOLDER.glob("*.toml"))]
-    return {id: Row(id=id, **row | {"config": _with_nulls(row["config"])}) for table in tables for id, row in table.items()}
+    found = {id: Row(id=id, **row | {"config": _with_nulls(row["config"])}) for table in tables for id, row in table.items()}
+    return {DEFAULT: found[DEFAULT]} | found
 
 
 def find(name: str) -> Row | None:

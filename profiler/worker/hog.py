@@ -30,19 +30,24 @@ def beside(kind: str) -> Iterator[None]:
         yield
         return
     command = [sys.executable, "-m", "profiler.worker.hog", kind]
-    hog = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=os.environ | ENVIRONMENT)
+    hog = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | ENVIRONMENT)
+    assert hog.stdout
+    hog.stdout.read(1)  # it is bound to its core
     time.sleep(STARTED)
     try:
         yield
     finally:
         hog.kill()
         hog.wait()
+        hog.stdout.close()
 
 
 def main(kind: str) -> None:
     """Work without end."""
     leash()
     take_last_core(psutil.Process())
+    sys.stdout.write(".")
+    sys.stdout.flush()
     work = _memory() if kind == "memory" else _compute()
     for _ in work:
         pass
