@@ -3,7 +3,8 @@ always in a fresh process and predicted from the ceilings of that very run, whic
 
     python -m benchmarks.predicted [MODEL ...] [--quick]
 
-The machine should be quiet: a neighbour takes from the model what the best of many short probes does not see.
+The machine must be quiet: a neighbour takes from the model what short probes do not see, and a thread that waits for another
+on a shared core waits long. `others` are the cores that other programs used meanwhile; the rows without any are summed up apart.
 """
 
 import os
@@ -19,6 +20,7 @@ from rich.table import Table
 
 from profiler.analysis.foretold import Foretold, foretold, span
 from profiler.analysis.moment import PHASES
+from profiler.analysis.trust import foreign_load
 from profiler.catalog.machine import available_memory, this_machine
 from profiler.catalog.models import find
 from profiler.record.jobs import Jobs
@@ -39,6 +41,7 @@ MODELS = (
     "granite-3.0-1b-a400m",
 )
 FORMATS = ("float32", "bfloat16")
+FOREIGN = 0.15  # cores that other programs used while the clock ran, from which on a row does not judge the prediction
 WORK = ((1, 128), (1, 512), (4, 128))  # batch and tokens of the prompt
 
 
@@ -79,30 +82,34 @@ def measured(spec: RunSpec) -> Run:
 
 def table(found: list[tuple[Run, Foretold]]) -> Table:
     """A line for each phase of each run."""
-    shown = Table("model", "format", "batch", "prompt", "phase", "predicted", "interval", "measured", "error", box=None, header_style="dim")
+    shown = Table(
+        "model", "format", "batch", "prompt", "phase", "predicted", "interval", "measured", "error", "others", box=None, header_style="dim"
+    )
     for run, each in found:
         work, model = run.spec.generate, run.spec.model
         assert model
         error = f"{100 * (1 / each.ratio - 1):+.0f} %{'' if each.inside else ' outside'}"
         expected = words(each.expected.time, "s"), span(each.expected), words(each.measured, "s")
-        shown.add_row(model.name, run.spec.setup.dtype, str(work.batch), str(work.prompt_tokens), each.phase, *expected, error)
+        others = f"{foreign_load(run) or 0.0:.2f}"
+        shown.add_row(model.name, run.spec.setup.dtype, str(work.batch), str(work.prompt_tokens), each.phase, *expected, error, others)
     return shown
 
 
 def summary(found: list[tuple[Run, Foretold]]) -> list[str]:
     """Median error and the share inside the interval, by phase, then by format and by kind of model."""
-    kinds: dict[str, Callable[[RunSpec], bool]] = {
-        "all": lambda spec: True,
-        "float32": lambda spec: spec.setup.dtype == "float32",
-        "bfloat16": lambda spec: spec.setup.dtype == "bfloat16",
-        "dense": lambda spec: not (spec.model and spec.model.moe),
-        "experts": lambda spec: bool(spec.model and spec.model.moe),
-        "batch 1": lambda spec: spec.generate.batch == 1,
-        "batch 4": lambda spec: spec.generate.batch == 4,
+    kinds: dict[str, Callable[[Run], bool]] = {
+        "all": lambda run: True,
+        "quiet": lambda run: (foreign_load(run) or 0.0) < FOREIGN,
+        "float32": lambda run: run.spec.setup.dtype == "float32",
+        "bfloat16": lambda run: run.spec.setup.dtype == "bfloat16",
+        "dense": lambda run: not (run.spec.model and run.spec.model.moe),
+        "experts": lambda run: bool(run.spec.model and run.spec.model.moe),
+        "batch 1": lambda run: run.spec.generate.batch == 1,
+        "batch 4": lambda run: run.spec.generate.batch == 4,
     }
     lines = []
     for (title, belongs), phase in product(kinds.items(), PHASES):
-        some = [each for run, each in found if each.phase == phase and belongs(run.spec)]
+        some = [each for run, each in found if each.phase == phase and belongs(run)]
         if some:
             errors = np.array([1 / each.ratio - 1 for each in some])
             inside = np.mean([each.inside for each in some])
