@@ -117,7 +117,6 @@ def model_box(where) -> str | None:
     return where.selectbox(
         "Model",
         list(models.rows()),
-        index=list(models.rows()).index(models.DEFAULT),
         key="model",
         bind="query-params",
         accept_new_options=True,
