@@ -1,5 +1,6 @@
 """Prices per hour that a person types, kept in the address as `prices=h100-sxm:2.5,rtx-4090:0.4`; none is known beforehand."""
 
+from collections.abc import Set
 from math import isfinite
 
 import streamlit as st
@@ -52,7 +53,7 @@ def written(found: dict[str, float]) -> str:
     return ",".join(f"{id}:{price:g}" for id, price in sorted(found.items()))
 
 
-def parsed(text: str, own: set[str] = frozenset()) -> tuple[dict[str, float], list[str]]:  # type: ignore[assignment]
+def parsed(text: str, own: Set[str] = frozenset()) -> tuple[dict[str, float], list[str]]:
     """(device id → price, one sentence for each part that is none) of what an address says."""
     found, bad = {}, []
     for part in filter(None, text.split(",")):

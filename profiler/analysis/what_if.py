@@ -1,6 +1,6 @@
 """One device looked at closely: what it would gain from twice of something, and how it does at other batches and contexts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -137,5 +137,8 @@ def lengths(model: ModelSpec, count: int = 9) -> list[int]:
 
 def at(view: Grid, work: Workload) -> tuple[int, int]:
     """The cell that is nearest to a workload, as (batch, context)."""
-    near = lambda values, wanted: min(values, key=lambda value: abs(np.log(value / wanted)))  # noqa: E731
-    return near(view.batches, work.batch), near(view.contexts, work.prompt + work.new)
+    return _nearest(view.batches, work.batch), _nearest(view.contexts, work.prompt + work.new)
+
+
+def _nearest(values: Iterable[int], wanted: int) -> int:
+    return min(values, key=lambda value: abs(np.log(value / wanted)))
