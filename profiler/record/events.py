@@ -13,7 +13,9 @@ from profiler.spec.machine import Ceilings, Hardware
 from profiler.spec.run import RunSpec
 
 VERSION = 3
-Phase = Literal["fetch", "load", "ceilings", "compile", "warm-up", "trace", "settle", "prefill", "decode", "rest"]
+Phase = Literal[
+    "fetch", "load", "compress", "ceilings", "compile", "warm-up", "trace", "settle", "prefill", "decode", "rest", "quality", "write"
+]
 
 
 class Started(Frozen):
@@ -69,7 +71,36 @@ class Measured(Frozen):
     samples: tuple[float, ...]
 
 
-Curve = Literal["read", "copy", "triad", "matmul", "matvec", "few_rows", "scaling_read", "scaling_matmul", "scaling_matvec"]
+class Scored(Frozen):
+    """How well the model foretells a held-back text, token by token, beside the uncompressed model (the reference).
+
+    All tuples are as long as the text but `right` and `reference_right`, which have one entry for each question.
+    """
+
+    kind: Literal["scored"] = "scored"
+    at: float
+    surprise: tuple[float, ...]  # nats: minus the logarithm of the probability of the true next token
+    reference: tuple[float, ...]  # the same of the reference
+    divergence: tuple[float, ...]  # nats: KL(reference ‖ this model) of the next token's distribution
+    agrees: tuple[bool, ...]  # both find the same token the likeliest
+    right: tuple[bool, ...]  # of four words that could stand at a place, the true one is the likeliest
+    reference_right: tuple[bool, ...]
+    broken: int = 0  # places where the model's answer is no number; these count as the worst surprise, ln(vocabulary)
+    guessing: float  # nats: the surprise of somebody who knows the words' frequencies in this text, and nothing else
+    source: str  # of the text, in words
+
+
+class Said(Frozen):
+    """A piece of the answer to a prompt."""
+
+    kind: Literal["said"] = "said"
+    at: float
+    text: str  # to be joined to what was said before
+    tokens: int  # in this piece
+    seconds: float  # that they took
+
+
+Curve = Literal["read", "copy", "triad", "matmul", "matvec", "few_rows", "scaling_read", "scaling_matmul", "scaling_matvec", "sensitivity"]
 
 
 class Point(Frozen):
@@ -78,9 +109,9 @@ class Point(Frozen):
     kind: Literal["point"] = "point"
     at: float
     curve: Curve
-    series: str  # which line of the figure: "float32", "2 threads"
-    x: float  # bytes of the working set of one core, rows of the matrices or of the input, or threads; by the curve
-    value: float  # bytes/s or FLOP/s; by the curve
+    series: str  # which line of the figure: "float32", "2 threads", "attention"
+    x: float  # bytes of the working set of one core, rows of the matrices or of the input, threads, or a layer's number; by the curve
+    value: float  # bytes/s, FLOP/s, or nats of divergence; by the curve
 
 
 class OpRow(Frozen):
@@ -151,7 +182,8 @@ class Failed(Frozen):
 
 
 Event = Annotated[
-    Started | Entered | Step | Sample | Measured | Point | Traced | Probed | Peak | Finished | Failed, Field(discriminator="kind")
+    Started | Entered | Step | Sample | Measured | Point | Traced | Probed | Peak | Scored | Said | Finished | Failed,
+    Field(discriminator="kind"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 

@@ -36,6 +36,8 @@ _AO = "pytorch/ao: torchao/quantization/README.md, sizes of Llama-2-7B and Llama
 _GGUF = "ggml-org/llama.cpp: tools/quantize/README.md, size of Llama-3.1-8B less lm_head (Q6_K) and embedding"
 _BLOCK = "ggml-org/llama.cpp: ggml-common.h, bytes of one block"
 _BNB = "Dettmers et al. 2023, arXiv 2305.14314, section 3"
+_TORCH = "torch: _weight_int8pack_mm, _weight_int4pack_mm_for_cpu, quantized::linear_dynamic"
+_ORT = "microsoft/onnxruntime: MatMulNBits, a float32 scale for each block of 32"
 _MLX = "ml-explore/mlx: mlx.core.quantize, a 16-bit scale and bias per group"
 
 
@@ -98,6 +100,10 @@ FORMATS: dict[str, Format] = {
     "int8-dynamic": Format(
         "int8, products too", 8, 8, 16, _AO, "int8", aliases=("int8dq", "int8dq (W8A8 dynamic)", "w8a8", "smoothquant", "int8 dynamic")
     ),
+    "int8-rows": Format("int8, weights only, a scale per output", 8, 8, 16, _TORCH, aliases=("torch int8",)),
+    "int8-fbgemm": Format("int8, products too (FBGEMM)", 8, 8, 16, _TORCH, "int8", aliases=("quantize_dynamic",)),
+    "int8-onnx": Format("int8, groups of 32 (ONNX Runtime)", 9, 9, 9, _ORT, "int8", aliases=("onnx int8",)),
+    "int8-kv": Format("int8, a scale per token and head", 8.25, 8.25, 8.25, "KIVI, arXiv 2402.02750, section 3", aliases=("kv int8",)),
     "llm-int8": Format(
         "LLM.int8()", 8, 16, 16, "Dettmers et al. 2022, arXiv 2208.07339", "int8", aliases=("int8-decomp", "bnb.int8", "bitsandbytes int8")
     ),
@@ -133,6 +139,8 @@ FORMATS: dict[str, Format] = {
         "pytorch-labs/gpt-fast: quantize.py",
         aliases=("int4 g32", "int4wo-32"),
     ),
+    "int4-rows-g32": Format("int4, groups of 32, lm_head in int8", 5, 8, 16, _TORCH, aliases=("torch int4",)),
+    "int4-onnx": Format("int4, groups of 32 (ONNX Runtime)", 5, 5, 5, _ORT, "int8", aliases=("onnx int4",)),
     "int4-sparse": Format(
         "int4, 2:4 sparse (Marlin)", 3.25, 3.25, 16, _AO, aliases=("int4wo-64-sparse-marlin (2:4)", "sparse marlin", "int4 2:4")
     ),

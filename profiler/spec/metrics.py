@@ -41,6 +41,7 @@ METRICS = {
         "Load time", "s", "From asking for the model to weights in memory (a first download or conversion is reported apart)."
     ),
     "setup_time": Metric("Download and conversion", "s", "Done once per model; later runs find it in the cache."),
+    "compress_time": Metric("Compressing", "s", "Quantizing or pruning the loaded model, once for a process."),
     "compile_time": Metric("Compiling", "s", "Turning the layers into fewer, larger operators, once for a process."),
     "waiting_prefill": Metric(
         "Without a processor, prefill", "%", "Share of the prefill's time in which the measuring thread had no core to run on."

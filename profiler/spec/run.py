@@ -3,14 +3,16 @@
 import shlex
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from profiler.spec.formats import Precision
+from profiler.spec.compression import Pruning, after
+from profiler.spec.formats import FORMATS, Precision, format_named
 from profiler.spec.frozen import Frozen
 from profiler.spec.model import ModelSpec
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+Runtime = Literal["transformers", "onnxruntime", "llama.cpp"]
 
 
 class Generate(Frozen):
@@ -23,6 +25,8 @@ class Generate(Frozen):
     seconds: float = Field(default=10.0, gt=0, le=3600)  # stop adding rounds after this much timed work
     seed: int = 0
     trace: bool = True  # after the timed rounds, run once more under a profiler to tell the operators apart
+    quality: int = Field(default=0, ge=0, le=1_000_000)  # tokens of held-back text to be scored at the end; 0: none
+    text: str = ""  # a file of text to score instead of the documentation that is installed here
 
 
 class MeasureCeilings(Frozen):
@@ -36,13 +40,30 @@ class MeasureCeilings(Frozen):
     scope: Literal["quick", "full", "memory", "matmul"] = "quick"
 
 
+class Sensitivity(Frozen):
+    """How much quality is lost if one part of one layer alone is quantized, for every layer and part."""
+
+    task: Literal["sensitivity"] = "sensitivity"
+    tokens: int = Field(default=512, ge=16, le=1_000_000)  # of held-back text
+    text: str = ""
+
+
+class Write(Frozen):
+    """Answer a prompt in words, streaming."""
+
+    task: Literal["write"] = "write"
+    prompt: str = Field(min_length=1, max_length=20_000)
+    new_tokens: int = Field(default=64, ge=1, le=4096)
+
+
 class FetchModel(Frozen):
     """Bring the default model into the cache."""
 
     task: Literal["fetch"] = "fetch"
 
 
-Work = Annotated[Generate | MeasureCeilings | FetchModel, Field(discriminator="task")]
+Work = Annotated[Generate | MeasureCeilings | FetchModel | Sensitivity | Write, Field(discriminator="task")]
+WITH_MODEL = (Generate, Sensitivity, Write)
 
 
 class Setup(Frozen):
@@ -56,11 +77,30 @@ class Setup(Frozen):
     compile: bool = False  # torch.compile: fewer, larger operators
     layout: Literal["rows", "columns"] = "rows"  # of the linear layers' weights in memory: the library has a kernel for each
     hog: Literal["none", "memory", "compute"] = "none"  # a neighbour on the last core, started on purpose
+    engine: Runtime = "transformers"
+    quantization: str = ""  # a key of FORMATS for the weights; empty: they are in the dtype
+    kv: str = ""  # likewise for the KV cache
+    pruning: Pruning | None = None
+
+    @field_validator("quantization", "kv")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return format_named(name) if name else ""
 
     @property
     def precision(self) -> Precision:
-        """Weights, cache and arithmetic are all in the one number format."""
-        return Precision.of(self.dtype)
+        """Formats of weights, cache and arithmetic: the dtype where nothing else is said."""
+        return Precision(weights=self.quantization or self.dtype, kv=self.kv or self.dtype, compute=self.dtype)
+
+    @property
+    def compressed(self) -> bool:
+        """Whether the model is not what it was."""
+        return bool(self.quantization or self.kv or self.pruning)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it runs as transformers has it, every number in the dtype: what this machine's kernels are measured for."""
+        return self.engine == "transformers" and not (self.quantization or self.kv)
 
     @property
     def extras(self) -> str:
@@ -71,6 +111,10 @@ class Setup(Frozen):
             "compiled": self.compile,
             "weights by columns": self.layout == "columns",
             f"beside a {self.hog} hog": self.hog != "none",
+            f"{FORMATS[self.quantization].title} weights" if self.quantization else "": bool(self.quantization),
+            f"KV cache in {FORMATS[self.kv].title}" if self.kv else "": bool(self.kv),
+            self.pruning.title if self.pruning else "": self.pruning is not None,
+            self.engine: self.engine != "transformers",
         }
         return "".join(f" · {name}" for name, on in told.items() if on)
 
@@ -84,9 +128,15 @@ class RunSpec(Frozen):
 
     @model_validator(mode="after")
     def _complete(self) -> "RunSpec":
-        if isinstance(self.work, Generate) and self.model is None:
-            raise ValueError("a model is needed to generate")
+        if isinstance(self.work, WITH_MODEL) and self.model is None:
+            raise ValueError(f"a model is needed to {self.work.task}")
         return self
+
+    @property
+    def shape(self) -> ModelSpec:
+        """The model as it runs: smaller than `model` where parts of it are taken out. Raises ValueError where they cannot be."""
+        assert self.model
+        return after(self.model, self.setup.pruning)
 
     @property
     def generate(self) -> Generate:
@@ -97,9 +147,12 @@ class RunSpec(Frozen):
     @property
     def title(self) -> str:
         """A short name for lists: what was run, and how."""
-        if not isinstance(self.work, Generate):
+        if isinstance(self.work, MeasureCeilings | FetchModel):
             return {"ceilings": "Ceilings of this machine", "fetch": "Fetch the default model"}[self.work.task]
         assert self.model
+        if not isinstance(self.work, Generate):
+            what = {"sensitivity": "sensitivity of each layer", "write": "answers a prompt"}[self.work.task]
+            return f"{self.model.name} · {what} · {self.setup.dtype}{self.setup.extras}"
         return (
             f"{self.model.name} · {self.setup.dtype} · {self.setup.device} × {self.setup.threads} · "
             f"batch {self.work.batch} · {self.work.prompt_tokens} + {self.work.new_tokens} tokens{self.setup.extras}"
@@ -108,27 +161,38 @@ class RunSpec(Frozen):
     @property
     def command(self) -> str:
         """The command line that repeats this run."""
-        words = ["python", "-m", "profiler"]
-        setup = self.setup
-        place = ["--device", setup.device, "--threads", str(setup.threads)]
-        if isinstance(self.work, FetchModel):
-            return shlex.join([*words, "fetch"])
-        if isinstance(self.work, MeasureCeilings):
-            return shlex.join([*words, "ceilings", "--scope", self.work.scope, *place, "--dtype", setup.dtype])
-        assert self.model
-        work = self.work
-        words += ["run", self.model.reference, "--prompt-tokens", str(work.prompt_tokens)]
-        words += ["--new-tokens", str(work.new_tokens), "--batch", str(work.batch), "--dtype", setup.dtype, *place]
-        if setup.attention != Setup().attention:
-            words += ["--attention", setup.attention]
-        if not setup.huge_pages:
-            words += ["--no-huge-pages"]
-        words += ["--compile"] if setup.compile else []
-        words += [] if work.trace else ["--no-trace"]
-        for flag, value, usual in (("--layout", setup.layout, "rows"), ("--hog", setup.hog, "none")):
-            words += [flag, value] if value != usual else []
-        if work.seconds != Generate().seconds:
-            words += ["--seconds", f"{work.seconds:g}"]
-        if work.seed:
-            words += ["--seed", str(work.seed)]
-        return shlex.join(words)
+        return shlex.join(["python", "-m", "profiler", *_words(self)])
+
+
+def _words(spec: RunSpec) -> list[str]:
+    """The words after the program's name."""
+    setup, work = spec.setup, spec.work
+    place = ["--device", setup.device, "--threads", str(setup.threads)]
+    if isinstance(work, FetchModel):
+        return ["fetch"]
+    if isinstance(work, MeasureCeilings):
+        return ["ceilings", "--scope", work.scope, *place, "--dtype", setup.dtype]
+    assert spec.model
+    said = ["--dtype", setup.dtype, *place, *_unusual(setup)]
+    if isinstance(work, Write):
+        return ["write", spec.model.reference, work.prompt, "--new-tokens", str(work.new_tokens), *said]
+    if isinstance(work, Sensitivity):
+        return ["lab", "sensitivity", "--model", spec.model.reference, *said]
+    counts = ["--prompt-tokens", str(work.prompt_tokens), "--new-tokens", str(work.new_tokens), "--batch", str(work.batch)]
+    words = ["run", spec.model.reference, *counts, *said]
+    words += [] if work.trace else ["--no-trace"]
+    words += ["--quality", str(work.quality)] if work.quality else []
+    words += ["--text", work.text] if work.text else []
+    words += ["--seconds", f"{work.seconds:g}"] if work.seconds != Generate().seconds else []
+    return words + (["--seed", str(work.seed)] if work.seed else [])
+
+
+def _unusual(setup: Setup) -> list[str]:
+    """What differs from the usual set-up, as options."""
+    usual = Setup()
+    words = [] if setup.huge_pages else ["--no-huge-pages"]
+    words += ["--compile"] if setup.compile else []
+    for name in ("attention", "layout", "hog", "engine", "quantization", "kv"):
+        value = getattr(setup, name)
+        words += [f"--{name}", value] if value != getattr(usual, name) else []
+    return words + (["--prune", setup.pruning.word] if setup.pruning else [])

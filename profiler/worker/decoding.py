@@ -6,14 +6,16 @@ from functools import cached_property
 import torch
 from transformers import PreTrainedModel
 
+from profiler.worker import kv_cache
 from profiler.worker.device import Marks
 
 
 class Decoding:
     """A model with a prompt; `prefill` starts over, `step` makes the next token."""
 
-    def __init__(self, model: PreTrainedModel, prompt: torch.Tensor, device: str):
+    def __init__(self, model: PreTrainedModel, prompt: torch.Tensor, device: str, kv: str = ""):
         self.model, self.device = model, device
+        self.kv = kv  # the KV cache's format; empty: the model's own
         self.prompt = prompt.to(device)
         self.cache = None
         self.token = self.prompt[:, :1]
@@ -42,7 +44,7 @@ class Decoding:
 
     def prefill(self) -> None:
         """Process the prompt from an empty cache; the first new token is in `token` after it."""
-        self.cache, self.said = None, []
+        self.cache, self.said = kv_cache.made(self.model, self.kv), []
         self._forward(self.prompt)
 
     def step(self) -> None:

@@ -15,15 +15,14 @@ import torch
 
 from profiler.record.events import Finished, Job, Peak, Phase, Probed, Step, Traced
 from profiler.spec.run import Generate
-from profiler.worker import ceilings, hog, trace
+from profiler.worker import ceilings, hog, quality, trace
 from profiler.worker.channel import Channel
 from profiler.worker.decoding import Decoding
 from profiler.worker.device import memory_marks, reset_peaks
 from profiler.worker.energy import joules
-from profiler.worker.loading import load
+from profiler.worker.engines import ENGINES
 from profiler.worker.prompt import prompt_ids
 from profiler.worker.steady import PRECISE, WINDOW, imprecision, steady
-from profiler.worker.variants import vary
 
 GLANCE = 0.3  # seconds of looking at the machine's load
 NEIGHBOURS = 0.15  # cores of other programs that are worth waiting for
@@ -58,12 +57,12 @@ class Session:
     def measure(self) -> Finished:
         """All phases in their order."""
         self._mark("start")
-        self.model, tokenizer = load(self.job, self.channel)
-        vary(self.model, self.job.spec.setup)
+        self.engine = ENGINES[self.job.spec.setup.engine](self.job, self.channel)
+        tokenizer = self.engine.tokenizer
         self._mark("load")
         self.canary = ceilings.Canary(self.job.spec.setup, self.job.hardware.cache)
         self._ceilings()
-        self.decoding = Decoding(self.model, prompt_ids(self.work, self.model.config.get_text_config().vocab_size, tokenizer), self.device)
+        self.decoding = self.engine.decoding(prompt_ids(self.work, self.engine.vocab, tokenizer))
         self._compile()
         self._settle()
         with hog.beside(self.job.spec.setup.hog):
@@ -73,6 +72,8 @@ class Session:
             after = psutil.Process().num_ctx_switches(), psutil.swap_memory()
             said, kv_bytes = [int(token) for token in self.decoding.said], float(self.decoding.cache_bytes)  # before the trace adds its own
             self._trace()
+        if self.work.quality:
+            quality.score(self.job, self.channel, self.engine)
         text = str(tokenizer.decode(said)) if tokenizer else None
         for name, marks in self.peaks.items():
             self.channel.emit(Peak(at=time.time(), name=name, marks=marks))
@@ -80,7 +81,8 @@ class Session:
             "steady": float(settled),
             "interrupted": float(after[0].involuntary - before[0].involuntary),
             "swapped": float(after[1].sin + after[1].sout - before[1].sin - before[1].sout),
-            "weight_bytes": float(sum(p.nbytes for p in self.model.parameters())),
+            "weight_bytes": float(self.engine.weight_bytes),
+            "file_bytes": float(self.engine.file_bytes),
             "kv_bytes": kv_bytes,
             "canary_bytes": float(self.canary.buffer.nbytes),
         }
@@ -230,10 +232,11 @@ class Session:
     def _trace(self) -> None:
         """The separate pass that tells the operators apart, if it was asked for; with a canary after it."""
         self.channel.enter("trace", left=self._tail())
-        if self.work.trace and (why := trace.unsupported(self.device, self.job.spec.setup.compile)):
+        if self.work.trace and self.engine.untraced:
             for phase in trace.PASSES:
-                self.channel.emit(Traced(at=time.time(), phase=phase, context=0, note=why))
+                self.channel.emit(Traced(at=time.time(), phase=phase, context=0, note=self.engine.untraced))
         elif self.work.trace:
+            assert isinstance(self.decoding, Decoding)
             usual: dict[trace.Phase, float] = {"prefill": self.prefill_guess, "decode": float(np.median(self.decode))}
             for traced in trace.trace(self.decoding, self.work.prompt_tokens, self.work.new_tokens, usual):
                 self.channel.emit(traced)

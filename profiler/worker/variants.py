@@ -1,13 +1,27 @@
-"""Changes to a loaded model that a set-up asks for: what it computes stays the same, how it is computed does not."""
+"""Changes to a loaded model that a set-up asks for. Pruning and quantizing change what it computes, the others only how."""
+
+import time
 
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from profiler.spec.run import Setup
+from profiler.record.events import Job
+from profiler.worker.channel import Channel
+from profiler.worker.prune import prune
+from profiler.worker.quantize import quantize
 
 
-def vary(model: PreTrainedModel, setup: Setup) -> PreTrainedModel:
-    """The model as the set-up wants it."""
+def vary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, job: Job, channel: Channel) -> PreTrainedModel:
+    """The model as the set-up wants it; tells the time that compressing took."""
+    setup = job.spec.setup
+    if setup.pruning or setup.quantization:
+        channel.enter("compress")
+        began = time.perf_counter()
+        if setup.pruning:
+            prune(model, tokenizer, setup)
+        if setup.quantization:
+            quantize(model, setup.quantization)
+        channel.measured("compress_time", time.perf_counter() - began)
     if setup.layout == "columns":
         by_columns(model)
     if setup.compile:
