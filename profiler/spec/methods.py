@@ -1,12 +1,13 @@
 """The methods of compression: one row each, with what it changes in a set-up, what it needs, and where it runs.
 
-`changes` are fields of `profiler.spec.run.Setup`. A row whose `package` is not installed is shown with how to get it. To add a
+`changes` are fields of a set-up. A row whose `package` is not installed is shown with how to get it. To add a
 method is to add a row; a new kind of weights is also a row of FORMATS and a function of `profiler.worker.quantize`.
 """
 
 from typing import Any, Literal, NamedTuple
 
 from profiler.spec.compression import Pruning
+from profiler.spec.run import Setup
 
 Kind = Literal["baseline", "weights", "KV cache", "zeros", "structure"]
 
@@ -28,15 +29,28 @@ class Method(NamedTuple):
     quick: bool = False  # part of the preset "quick"
 
 
-_AO = {"package": "torchao", "install": "torchao", "devices": ("cuda",), "compute": ("bfloat16",)}
-_ORT = {
-    "package": "onnxruntime_genai",
-    "install": "onnxruntime-genai onnxruntime onnx onnx-ir",
-    "devices": ("cpu",),
-    "source": "microsoft/onnxruntime-genai: model builder",
-}
-_GGUF = {"package": "cyllama", "install": "cyllama", "devices": ("cpu",), "source": "ggml-org/llama.cpp: tools/quantize/README.md"}
-_BNB = {"package": "bitsandbytes", "install": "bitsandbytes", "devices": ("cuda",)}
+def _ao(title: str, quantization: str, why: str, capability: float = 0.0) -> Method:
+    return Method(title, "weights", {"quantization": quantization}, why, "pytorch/ao: torchao/quantization/README.md", "torchao", "torchao",
+                  ("cuda",), ("bfloat16",), capability)  # fmt: skip
+
+
+def _bnb(title: str, quantization: str, why: str) -> Method:
+    return Method(title, "weights", {"quantization": quantization}, why, "Dettmers et al. 2022 and 2023, arXiv 2208.07339, 2305.14314",
+                  "bitsandbytes", "bitsandbytes", ("cuda",))  # fmt: skip
+
+
+def _onnx(title: str, quantization: str, why: str) -> Method:
+    changes = {"engine": "onnxruntime", "quantization": quantization}
+    source = "microsoft/onnxruntime-genai: model builder"
+    return Method(title, "weights", changes, why, source, "onnxruntime_genai", "onnxruntime-genai onnx onnx-ir", ("cpu",))
+
+
+def _gguf(title: str, quantization: str, why: str, *, kv: str = "", quick: bool = False) -> Method:
+    changes = {"engine": "llama.cpp", "quantization": quantization} | ({"kv": kv} if kv else {})
+    source = "ggml-org/llama.cpp: tools/quantize/README.md"
+    return Method(title, "KV cache" if kv else "weights", changes, why, source, "cyllama", "cyllama", ("cpu",), quick=quick)
+
+
 _SUN = "Sun et al. 2023, A Simple and Effective Pruning Approach for LLMs, arXiv 2306.11695"
 _TORCH = "torch: aten/src/ATen/native/cpu/{}.cpp"
 
@@ -72,48 +86,22 @@ METHODS: dict[str, Method] = {
         devices=("cpu",),
     ),
     # --- weights, on accelerators
-    "ao-int8": Method("int8 weights (torchao)", "weights", {"quantization": "int8"}, "Weights only, one scale per output.", **_AO),
-    "ao-int4": Method(
-        "int4 weights (torchao)", "weights", {"quantization": "int4"}, "Groups of 128, packed for tensor cores.", capability=8.0, **_AO
-    ),
-    "ao-float8": Method(
-        "float8 weights and activations (torchao)",
-        "weights",
-        {"quantization": "float8-ao"},
-        "Products of float8 on tensor cores that have them.",
-        capability=8.9,
-        **_AO,
-    ),
-    "bnb-int8": Method("LLM.int8() (bitsandbytes)", "weights", {"quantization": "llm-int8"}, "Outliers stay in 16 bits.", **_BNB),
-    "bnb-nf4": Method("NF4 (bitsandbytes)", "weights", {"quantization": "nf4"}, "Levels for normally distributed weights.", **_BNB),
+    "ao-int8": _ao("int8 weights (torchao)", "int8", "Weights only, one scale per output."),
+    "ao-int4": _ao("int4 weights (torchao)", "int4", "Groups of 128, packed for tensor cores.", 8.0),
+    "ao-float8": _ao("float8 weights and activations (torchao)", "float8-ao", "Products of float8 on tensor cores that have them.", 8.9),
+    "bnb-int8": _bnb("LLM.int8() (bitsandbytes)", "llm-int8", "Outliers stay in 16 bits, all else is int8."),
+    "bnb-nf4": _bnb("NF4 (bitsandbytes)", "nf4", "Sixteen levels, placed for normally distributed weights."),
     # --- weights, by another engine
-    "ort-int4": Method(
-        "int4 by ONNX Runtime",
-        "weights",
-        {"engine": "onnxruntime", "quantization": "int4-onnx"},
-        "Groups of 32 and products of integers, in a runtime of its own: little passes between operators.",
-        **_ORT,
+    "ort-int4": _onnx(
+        "int4 by ONNX Runtime", "int4-onnx", "Groups of 32 and products of integers, in a runtime where little passes between operators."
     ),
-    "ort-int8": Method(
-        "int8 by ONNX Runtime", "weights", {"engine": "onnxruntime", "quantization": "int8-onnx"}, "The same with 8 bits.", **_ORT
-    ),
-    "gguf-q8": Method(
-        "Q8_0 by llama.cpp", "weights", {"engine": "llama.cpp", "quantization": "q8_0"}, "Groups of 32 in 8 bits, in C++ kernels.", **_GGUF
-    ),
-    "gguf-q4": Method(
-        "Q4_0 by llama.cpp",
-        "weights",
-        {"engine": "llama.cpp", "quantization": "q4_0"},
-        "Groups of 32 in 4 bits, without zero points.",
-        quick=True,
-        **_GGUF,
-    ),
-    "gguf-q4km": Method(
+    "ort-int8": _onnx("int8 by ONNX Runtime", "int8-onnx", "The same with 8 bits."),
+    "gguf-q8": _gguf("Q8_0 by llama.cpp", "q8_0", "Groups of 32 in 8 bits, in C++ kernels that multiply integers."),
+    "gguf-q4": _gguf("Q4_0 by llama.cpp", "q4_0", "Groups of 32 in 4 bits, without zero points.", quick=True),
+    "gguf-q4km": _gguf(
         "Q4_K_M by llama.cpp",
-        "weights",
-        {"engine": "llama.cpp", "quantization": "q4_k_m"},
+        "q4_k_m",
         "Nested groups of 256, sensitive layers in 6 bits: the usual choice. Matrices whose rows are no multiple of 256 get other formats.",
-        **_GGUF,
     ),
     # --- KV cache
     "kv-int8": Method(
@@ -123,13 +111,7 @@ METHODS: dict[str, Method] = {
         "Half the memory of a long context. Here it is widened at each step, so it saves memory, not time.",
         "transformers: cache layers",
     ),
-    "gguf-kv8": Method(
-        "KV cache in Q8_0 by llama.cpp",
-        "KV cache",
-        {"engine": "llama.cpp", "quantization": "q4_0", "kv": "q8_0"},
-        "The attention kernel reads the cache as it is.",
-        **_GGUF,
-    ),
+    "gguf-kv8": _gguf("KV cache in Q8_0 by llama.cpp", "q4_0", "The attention kernel reads the cache as it is.", kv="q8_0"),
     # --- single weights
     "magnitude": Method(
         "half zeros, by magnitude",
@@ -188,3 +170,18 @@ def method_named(name: str) -> Method:
     if name not in METHODS:
         raise ValueError(f"There is no method {name!r}; there are {', '.join(METHODS)}.")
     return METHODS[name]
+
+
+def with_method(setup: Setup, name: str) -> Setup:
+    """The set-up with a method applied. Raises ValueError of one sentence for a name that is none."""
+    return setup.model_copy(update=method_named(name).changes)
+
+
+def method_of(setup: Setup) -> str:
+    """The name of the method that a set-up uses, as far as its compression is concerned; empty for one that is no row here."""
+    fields = ("engine", "quantization", "kv", "pruning")
+    usual = Setup()
+    for name, row in METHODS.items():
+        if all(getattr(setup, field) == row.changes.get(field, getattr(usual, field)) for field in fields):
+            return name
+    return ""
