@@ -1,36 +1,32 @@
 """The terminal: the same jobs, store and analysis as the pages. Bad input is one sentence and exit code 2."""
 
 import sys
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from profiler import terminal
-from profiler.analysis.experiment import name_of
-from profiler.analysis.labs import LABS, command, planned
-from profiler.analysis.labs import lab as find_lab
 from profiler.analysis.moment import PHASES
-from profiler.analysis.outcome import told
 from profiler.analysis.proof import name_of as proof_name
 from profiler.analysis.proof import plan, proof, provable
 from profiler.analysis.proof import told as proven
-from profiler.analysis.recipes import Conditions
-from profiler.analysis.verdict import beaten
 from profiler.catalog import models as catalogue
-from profiler.catalog.machine import available_memory, devices, native_dtype, this_machine
+from profiler.catalog.machine import available_memory, this_machine
 from profiler.catalog.resolve import resolve
 from profiler.cli_border import Json, border, finish, print_json
+from profiler.cli_jobs import Device, Dtype, Engine, Kv, Prune, Quantization, Threads, do, jobs_here, setup_of
+from profiler.cli_lab import lab
 from profiler.cli_predict import devices as list_devices
 from profiler.cli_predict import predict
 from profiler.cli_runs import kept
 from profiler.cli_sweep import sweep_command
 from profiler.cli_validate import validate
-from profiler.record.jobs import Jobs
+from profiler.cli_write import write
 from profiler.record.run import Run
-from profiler.record.store import Store, new_id
+from profiler.spec.compression import Pruning
 from profiler.spec.run import FetchModel, Generate, MeasureCeilings, RunSpec, Setup
 from profiler.spec.units import words
-from profiler.theory.memory import capacity, check, fits
+from profiler.theory.memory import fits
 from profiler.theory.step import parameters
 
 app = typer.Typer(
@@ -44,10 +40,8 @@ app.command()(predict)
 app.command("sweep")(sweep_command)
 app.command()(validate)
 app.command("devices")(list_devices)
-
-Device = Annotated[Optional[str], typer.Option(help="cpu, cuda:N or mps; the best one here if not said.")]
-Threads = Annotated[Optional[int], typer.Option(help="Processor threads, each on a core of its own; all cores if not said.")]
-Dtype = Annotated[Optional[str], typer.Option(help="float32, bfloat16 or float16; what the hardware multiplies fast if not said.")]
+app.command()(lab)
+app.command()(write)
 
 
 @app.command()
@@ -64,6 +58,12 @@ def run(
     compiled: Annotated[bool, typer.Option("--compile", help="Compile the layers with torch.compile first.")] = False,
     layout: Annotated[str, typer.Option(help="rows or columns: how the linear layers' weights lie in memory.")] = "rows",
     hog: Annotated[str, typer.Option(help="A neighbour on the last core: none, memory or compute.")] = "none",
+    engine: Engine = "transformers",
+    quantization: Quantization = "",
+    kv: Kv = "",
+    prune: Prune = "",
+    quality: Annotated[int, typer.Option(help="Tokens of held-back text to score at the end; 0: none.")] = 0,
+    text: Annotated[str, typer.Option(help="A file of text to score, instead of documentation that is installed here.")] = "",
     trace: Annotated[bool, typer.Option(help="Tell the operators apart in a separate pass.")] = True,
     prove: Annotated[bool, typer.Option("--prove", help="Then test the verdict: change one thing at a time, and measure.")] = False,
     seconds: Annotated[float, typer.Option(help="Stop adding rounds after this much timed work.")] = Generate().seconds,
@@ -73,16 +73,18 @@ def run(
 ) -> None:
     """Measure a model: time to first token, time per token, memory, and where the time goes."""
     with border(as_json):
-        work = Generate(batch=batch, prompt_tokens=prompt_tokens, new_tokens=new_tokens, seconds=seconds, seed=seed, trace=trace)
+        work = Generate(batch=batch, prompt_tokens=prompt_tokens, new_tokens=new_tokens, seconds=seconds, seed=seed, trace=trace,
+                        quality=quality, text=text)  # fmt: skip
         more = {"attention": attention, "huge_pages": huge_pages, "compile": compiled, "layout": layout, "hog": hog}
-        spec = RunSpec(model=resolve(model), work=work, setup=Setup(**(_setup(device, threads, dtype).model_dump() | more)))
-        done = _do(spec, time_limit)
+        more |= {"engine": engine, "quantization": quantization, "kv": kv, "pruning": Pruning.parse(prune) if prune else None}
+        spec = RunSpec(model=resolve(model), work=work, setup=Setup.model_validate(setup_of(device, threads, dtype).model_dump() | more))
+        done = do(spec, time_limit)
         finish(done, as_json, terminal.show, {"proof": _prove(done, as_json)} if prove and done.status == "finished" else {})
 
 
 def _prove(run: Run, as_json: bool) -> dict:
     """Test the verdicts of a finished run; both phases' proofs, from the same runs."""
-    jobs, whole = _jobs(), proof_name(run)
+    jobs, whole = jobs_here(), proof_name(run)
     specs = plan(run, lambda spec: fits(spec, this_machine(), available_memory())) if provable(run) else []
     if not specs:
         print("There is no verdict that an experiment could test.", file=sys.stderr)
@@ -106,14 +108,14 @@ def ceilings(
     """Measure what this machine can do: bandwidth, matrix products, dispatch."""
     with border(as_json):
         work = MeasureCeilings.model_validate({"scope": "quick" if quick else scope})
-        finish(_do(RunSpec(work=work, setup=_setup(device, threads, dtype))), as_json, terminal.show_ceilings)
+        finish(do(RunSpec(work=work, setup=setup_of(device, threads, dtype))), as_json, terminal.show_ceilings)
 
 
 @app.command()
 def fetch(as_json: Json = False) -> None:
     """Bring the default model into the cache."""
     with border(as_json):
-        done = _do(RunSpec(work=FetchModel(), setup=_setup(None, None, None)))
+        done = do(RunSpec(work=FetchModel(), setup=setup_of(None, None, None)))
         finish(done, as_json, lambda run: terminal.OUT.print("The default model is in the cache."))
 
 
@@ -140,62 +142,3 @@ def _model(row: catalogue.Row) -> dict:
         "context": spec.context,
         "hub": row.hub,
     }
-
-
-@app.command()
-def lab(
-    name: Annotated[Optional[str], typer.Argument(help="Which experiment; without it, all are listed.")] = None,
-    model: Annotated[str, typer.Option(help="Of experiments with one model.")] = catalogue.DEFAULT,
-    dtype: Annotated[Optional[list[str]], typer.Option(help="May be given several times where formats are compared.")] = None,
-    threads: Threads = None,
-    device: Device = None,
-    thorough: Annotated[bool, typer.Option(help="More points, each measured longer.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Measure an experiment of several runs: a prediction, its points, one sentence."""
-    if name is None:
-        return print_json({"labs": {row.name: row.question for row in LABS.values()}}) if as_json else terminal.show_labs()
-    with border(as_json):
-        recipe, machine = find_lab(name), this_machine()
-        setups = [_setup(device, threads, each) for each in dtype] if dtype else [_setup(device, threads, None)]
-        jobs, spec = _jobs(), RunSpec(work=MeasureCeilings(), setup=setups[0])
-        conditions = Conditions(
-            setup=setups[0],
-            model=resolve(model) if "model" in recipe.asks else None,
-            dtypes=tuple(setup.dtype for setup in setups),
-            devices=(setups[0].device,) if device else tuple(devices()),
-            models=tuple(row.spec(random=True) for row in catalogue.rows().values()),
-            room=capacity(machine, setups[0].device, available_memory()),
-            roofs=jobs.ceilings(spec),
-            thorough=thorough,
-        )
-        wanted = planned(recipe, conditions)
-        check(wanted.specs[0], machine, available_memory())
-        for left_out in wanted.left_out:
-            print(f"Left out: {left_out}.", file=sys.stderr)
-        whole = name_of(name, new_id())
-        done = terminal.follow_all(jobs, whole, [jobs.submit(each, "terminal", whole) for each in wanted.specs])
-        if as_json:
-            print_json(told(recipe, done))
-        else:
-            terminal.show_experiment(recipe, done, command(recipe, conditions))
-        if done.lost:
-            raise typer.Exit(1)
-
-
-def _jobs(time_limit: float = 3600) -> Jobs:
-    return Jobs(Store(), this_machine(), time_limit, judge=beaten)
-
-
-def _do(spec: RunSpec, time_limit: float = 3600) -> Run:
-    check(spec, this_machine(), available_memory())
-    jobs = _jobs(time_limit)
-    return terminal.follow(jobs, jobs.submit(spec, source="terminal"))
-
-
-def _setup(device: str | None, threads: int | None, dtype: str | None) -> Setup:
-    """The set-up with what was not said filled in for this machine."""
-    machine = this_machine()
-    device = "cuda:0" if device == "cuda" else device or devices()[0]
-    threads = machine.cores if threads is None else threads
-    return Setup.model_validate({"device": device, "threads": threads, "dtype": dtype or native_dtype(device)})

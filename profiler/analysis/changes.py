@@ -225,8 +225,7 @@ TABLE: tuple[Callable[[Run, str, Ceilings], Iterator[Change]], ...] = (_threads,
 
 def _cost(spec: RunSpec, phase: str) -> Cost:
     work = spec.generate
-    assert spec.model
-    return step_cost(spec.model, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.precision)[phase]
+    return step_cost(spec.shape, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.precision)[phase]
 
 
 def bound_after(change: Change, run: Run, phase: str) -> float | None:

@@ -22,7 +22,7 @@ def expected(spec: RunSpec, roofs: Ceilings | None) -> float:
     if not isinstance(spec.work, Generate) or spec.model is None:
         return CURVES
     work = spec.work
-    costs = step_cost(spec.model, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.precision)
+    costs = step_cost(spec.shape, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.precision)
     if roofs and spec.setup.dtype in roofs.matmul:
         seconds = {phase: bound(cost, roofs).time for phase, cost in costs.items()}
     else:

@@ -132,8 +132,7 @@ def name_of(lab: str, id: str) -> str:
 def decode_cost(spec: RunSpec) -> Cost:
     """FLOPs and bytes of the median decode step."""
     work = spec.generate
-    assert spec.model
-    return step_cost(spec.model, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.precision)["decode"]
+    return step_cost(spec.shape, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.precision)["decode"]
 
 
 def by_batch(spec: RunSpec) -> tuple[float, str]:

@@ -49,8 +49,7 @@ def _range(canary: Measurement, then: float) -> tuple[float, float, float]:
 def ops_of(run: Run, phase: str) -> list[Op]:
     """The operations of one prefill, or of the median decode step."""
     work = run.spec.generate
-    assert run.spec.model
-    return step_ops(run.spec.model, work.batch, work.prompt_tokens, work.new_tokens, run.spec.setup.precision)[phase]
+    return step_ops(run.spec.shape, work.batch, work.prompt_tokens, work.new_tokens, run.spec.setup.precision)[phase]
 
 
 def cost_of(run: Run, phase: str) -> Cost:
@@ -68,6 +67,7 @@ def ceilings_now(run: Run, quartile: int = MEDIAN) -> Ceilings | None:
         "read": {size: rate * reads for size, rate in kept.read.items()},
         "matmul": {dtype: rate * products for dtype, rate in kept.matmul.items()},
         "few_rows": {rows: rate * reads for rows, rate in kept.few_rows.items()},
+        "packed": {name: rate * reads for name, rate in kept.packed.items()},
         "matvec": {dtype: rate * reads for dtype, rate in kept.matvec.items()},
     }
     return kept.model_copy(update=scaled)
@@ -76,4 +76,4 @@ def ceilings_now(run: Run, quartile: int = MEDIAN) -> Ceilings | None:
 def ideal(run: Run, phase: str, quartile: int = MEDIAN) -> Bound | None:
     """What physics needs on this machine at that moment, by one quartile of the canaries."""
     roofs = ceilings_now(run, quartile)
-    return bound(cost_of(run, phase), roofs) if roofs else None
+    return bound(cost_of(run, phase), roofs, run.spec.setup.arithmetic) if roofs else None

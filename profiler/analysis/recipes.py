@@ -4,7 +4,7 @@ What does not fit into memory or into the time that one point may take is left o
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -38,6 +38,9 @@ class Conditions:
     room: float = 0.0  # bytes that a run may take
     roofs: Ceilings | None = None  # for the extent of the axis and the time it takes
     thorough: bool = False  # more points, each measured longer
+    methods: tuple[str, ...] = ()  # of compression, for the lab that compares them
+    refused: dict[str, str] = field(default_factory=dict)  # methods that cannot run here → why
+    text: str = ""  # a file of text that quality is judged by
 
     @property
     def seconds(self) -> float:
@@ -67,7 +70,7 @@ def _possible(c: Conditions, specs: list[RunSpec], name: Callable[[RunSpec], str
     """Those that fit into memory and into the time; the others by name, with their reason."""
     kept, out = [], []
     for spec in specs:
-        need, time = predict_memory(spec).total, expected(spec, c.roofs)
+        need, time = predict_memory(spec).peak, expected(spec, c.roofs)
         if need > c.room:
             out.append(f"{name(spec)} would need {words(need, 'B')} of memory, {words(c.room, 'B')} are free")
         elif time > c.patience:

@@ -52,7 +52,7 @@ def ceilings_rows(found: Ceilings) -> list[dict[str, str]]:
     ]
     vectors = [
         (f"matrix-vector product, {dtype}", words(rate, "B/s"), f"{words(rate / found.dram, '%')} of reading")
-        for dtype, rate in found.matvec.items()
+        for dtype, rate in (found.matvec | found.packed).items()
     ]
     others = [
         ("one tiny operator", found.dispatch, "s"),

@@ -68,6 +68,7 @@ class Ceilings(Frozen):
     triad_rate: float  # bytes/s of a = b + s·c in main memory, two read + one written (McCalpin's STREAM)
     matmul: dict[str, float]  # dtype → FLOP/s of the best large matrix product
     matvec: dict[str, float]  # dtype → bytes/s of weights that the library's matrix-vector product reads: decode's own shape
+    packed: dict[str, float] = Field(default_factory=dict)  # quantization → bytes/s of packed weights in the product of one row
     dispatch: float = Field(gt=0)  # seconds for one tiny eager operator
     canary_matmul: float  # FLOP/s of the canary's small product at that moment: later ones are compared with it
     few_rows: dict[int, float] = Field(default_factory=dict)  # rows → bytes/s of weights in a product of so many rows, as matvec for one
@@ -103,6 +104,6 @@ class Ceilings(Frozen):
         """FLOP/s of a large matrix product in any measured dtype.
 
         A narrow number can always be widened and multiplied in float32, so a library that is slower than that has slow
-        kernels, not a low roof.
+        kernels, not a low roof. A format that was not measured is taken for the ceilings' own.
         """
-        return max(self.matmul[dtype], self.matmul.get("float32", 0.0))
+        return max(self.matmul.get(dtype, self.matmul[self.dtype]), self.matmul.get("float32", 0.0))

@@ -54,6 +54,7 @@ def _gguf(title: str, quantization: str, why: str, *, kv: str = "", quick: bool 
 _SUN = "Sun et al. 2023, A Simple and Effective Pruning Approach for LLMs, arXiv 2306.11695"
 _TORCH = "torch: aten/src/ATen/native/cpu/{}.cpp"
 
+BASELINE = "none"
 METHODS: dict[str, Method] = {
     "none": Method("uncompressed", "baseline", {}, "What all others are compared with.", quick=True),
     # --- weights, in this process, with torch's fused kernels

@@ -93,6 +93,11 @@ class Setup(Frozen):
         return Precision(weights=self.quantization or self.dtype, kv=self.kv or self.dtype, compute=self.dtype)
 
     @property
+    def arithmetic(self) -> str:
+        """The number format of the products: llama.cpp makes integers of the activations where the weights are packed."""
+        return "int8" if self.engine == "llama.cpp" and self.quantization else self.precision.arithmetic
+
+    @property
     def compressed(self) -> bool:
         """Whether the model is not what it was."""
         return bool(self.quantization or self.kv or self.pruning)

@@ -11,7 +11,7 @@ from math import exp
 
 from profiler.spec.machine import Ceilings
 from profiler.spec.model import Attention, Block, ModelSpec
-from profiler.spec.run import Generate, RunSpec
+from profiler.spec.run import Generate, RunSpec, Setup
 from profiler.theory.cost import Op
 from profiler.theory.library import Library
 from profiler.theory.predict import predict
@@ -38,6 +38,7 @@ UNEQUAL = 1.25  # times what experts take that see equally many tokens and need 
 
 CALLS = {"qkv": 3}  # products that are one operation here and several calls there
 TO_HIDDEN = ("attention_out", "cross_out", "embedding_projection")  # products that lead back to the hidden vector
+HEADS = {"int4-rows-g32": "int8-rows"}  # quantizations that keep the lm_head in another format
 BY_COLUMNS = ("gpt2", "openai-gpt")  # families whose weights lie by columns
 SPREAD = {"prefill": 0.25, "decode": 0.2}  # logarithm that four of five errors stay below
 
@@ -55,15 +56,23 @@ class Expected:
 
 
 def expected(spec: RunSpec, ceilings: Ceilings) -> dict[str, Expected]:
-    """Both phases of a generate run; empty where the kernels were not measured, or others than those will run."""
-    work, setup = spec.generate, spec.setup
-    assert spec.model
-    if ceilings.kernels is None or setup.compile or setup.attention == "eager" or setup.hog != "none" or not _known(spec.model):
+    """Both phases of a generate run, decode alone of a quantized one; empty where the kernels were not measured, or others will run."""
+    work, setup, model = spec.generate, spec.setup, spec.shape
+    if ceilings.kernels is None or _other_kernels(setup, ceilings) or not _known(model):
         return {}
     library = Library(ceilings, ceilings.kernels)
     bounds = predict(spec, ceilings)
-    steps = step_ops(spec.model, work.batch, work.prompt_tokens, work.new_tokens, setup.precision)
-    return {phase: _whole(phase, parts(spec.model, work, phase, ops, library), bounds[phase].time) for phase, ops in steps.items()}
+    steps = step_ops(model, work.batch, work.prompt_tokens, work.new_tokens, setup.precision)
+    packed = setup.quantization
+    phases = ("decode",) if packed else ("prefill", "decode")
+    return {phase: _whole(phase, parts(model, work, phase, steps[phase], library, packed), bounds[phase].time) for phase in phases}
+
+
+def _other_kernels(setup: Setup, ceilings: Ceilings) -> bool:
+    """Whether a set-up takes kernels that the ceilings' probes do not know."""
+    unknown = setup.quantization and setup.quantization not in ceilings.packed
+    special = setup.compile or setup.attention == "eager" or setup.hog != "none"
+    return bool(special or unknown or setup.kv or setup.engine != "transformers")
 
 
 def _known(model: ModelSpec) -> bool:
@@ -76,12 +85,12 @@ def _whole(phase: str, found: dict[str, float], least: float) -> Expected:
     return Expected(time, max(time / spread, least), time * spread, least, found)
 
 
-def parts(model: ModelSpec, work: Generate, phase: str, ops: list[Op], library: Library) -> dict[str, float]:
-    """Kind of work → seconds."""
+def parts(model: ModelSpec, work: Generate, phase: str, ops: list[Op], library: Library, packed: str = "") -> dict[str, float]:
+    """Kind of work → seconds; `packed` is the format of quantized weights, if they are."""
     found: dict[str, float] = {}
     for op in ops:
         if op.cost.flops:
-            found[op.name] = found.get(op.name, 0.0) + _kernel(model, work, phase, op, library)
+            found[op.name] = found.get(op.name, 0.0) + _kernel(model, work, phase, op, library, packed)
     rows = work.batch * (work.prompt_tokens if phase == "prefill" else 1)
     kept = sum(op.cost.kv for op in ops if op.kind == "attention")
     found["cache"] = library.copy(2 * kept) if phase == "decode" else 0.0  # each step joins a token to a copy of all before
@@ -102,12 +111,14 @@ def _element_wise(model: ModelSpec, rows: float, library: Library) -> float:
     return total
 
 
-def _kernel(model: ModelSpec, work: Generate, phase: str, op: Op, library: Library) -> float:
+def _kernel(model: ModelSpec, work: Generate, phase: str, op: Op, library: Library, packed: str) -> float:
     """Seconds of the products of an operation with all its repetitions."""
     if op.kind == "attention":
         return library.prompt(op.cost.flops, work.prompt_tokens) if phase == "prefill" else library.recall(op.cost.flops)
     if op.kind in ("vector", "scan"):
         return 0.0
+    if packed:
+        return _packed(model, op, library, packed)
     elements = op.cost.weights / library.width
     calls, outputs = _shape(model, op, elements)
     if op.name == "lm_head" and phase == "prefill":
@@ -115,6 +126,13 @@ def _kernel(model: ModelSpec, work: Generate, phase: str, op: Op, library: Libra
     across = model.family in BY_COLUMNS and op.name != "lm_head"
     seconds = library.product(op.rows, elements, outputs, calls, across=across)
     return seconds * (UNEQUAL if op.kind == "experts" and phase == "prefill" else 1.0)
+
+
+def _packed(model: ModelSpec, op: Op, library: Library, packed: str) -> float:
+    """Seconds of a decode step's products with quantized weights: fewer bytes at another rate, else as before."""
+    elements = op.cost.flops / 2 / op.rows
+    calls, outputs = _shape(model, op, elements)
+    return library.packed(op.cost.weights, outputs, calls, HEADS.get(packed, packed) if op.name == "lm_head" else packed)
 
 
 def _shape(model: ModelSpec, op: Op, elements: float) -> tuple[float, float]:

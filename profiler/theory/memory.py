@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from profiler.spec.machine import Hardware
 from profiler.spec.model import ModelSpec
-from profiler.spec.run import BYTES, RunSpec
+from profiler.spec.run import BYTES, Generate, RunSpec, Write
 from profiler.spec.units import words
 from profiler.theory.cache import kv_bytes
 from profiler.theory.step import parameters
+from profiler.theory.weights import weight_bytes
 
 RUNTIME = 600_000_000
 CUDA_CONTEXT = 500_000_000
@@ -27,23 +28,39 @@ class Memory:
     kv: float
     activations: float
     runtime: float
+    passing: float = 0.0  # more than all that, for a while: the uncompressed weights, and those that quality is compared with
 
     @property
     def total(self) -> float:
-        """All of them."""
+        """What is held while the clock runs."""
         return self.weights + self.kv + self.activations + self.runtime
+
+    @property
+    def peak(self) -> float:
+        """The most that is ever held."""
+        return self.total + self.passing
 
 
 def predict_memory(spec: RunSpec) -> Memory:
-    """Bytes that a generate run will hold at its peak."""
-    model, work, width = spec.model, spec.generate, BYTES[spec.setup.dtype]
-    assert model
+    """Bytes that a generate run will hold."""
+    model, work, width = spec.shape, spec.generate, BYTES[spec.setup.dtype]
     rows, length = work.batch * work.prompt_tokens, work.prompt_tokens + work.new_tokens
     live = rows * width * (6 * model.hidden + (2 if model.gated else 1) * model.ffn * max(model.experts_per_token, 1))
     scores = 8 * work.batch * model.heads * work.prompt_tokens**2 if spec.setup.attention == "eager" else 0
     logits = 4 * work.batch * model.vocab
     device = CUDA_CONTEXT if spec.setup.device.startswith("cuda") else RUNTIME
-    return Memory(parameters(model) * width, work.batch * kv_bytes(model, length, spec.setup.precision), live + scores + logits, device)
+    kept = weight_bytes(model, spec.setup.precision)
+    cache = work.batch * kv_bytes(model, length, spec.setup.precision)
+    return Memory(kept, cache, live + scores + logits, device, _passing(spec, kept))
+
+
+def _passing(spec: RunSpec, kept: float) -> float:
+    """Bytes beside all others: compressing begins with the whole model; the reference of its quality is in float32 on a processor."""
+    assert spec.model
+    setup, whole = spec.setup, parameters(spec.model)
+    before = whole * BYTES[setup.dtype] * (2 if setup.engine != "transformers" else 1) if setup.compressed else 0.0
+    reference = whole * (BYTES["float32"] if setup.device == "cpu" else BYTES[setup.dtype]) if spec.generate.quality else 0.0
+    return max(before - kept, reference, 0.0)
 
 
 def capacity(hardware: Hardware, device: str, available: float) -> float:
@@ -55,7 +72,7 @@ def _remedy(spec: RunSpec, need: Memory, room: float) -> str:
     """What would make it fit."""
     if spec.setup.dtype == "float32" and need.runtime + (need.total - need.runtime) / 2 <= room:
         return "a 16-bit number format, or a smaller batch or prompt"
-    return "a smaller model" if need.weights + need.runtime > room else "a smaller batch or prompt"
+    return "a smaller model" if need.weights + need.runtime + need.passing > room else "a smaller batch or prompt"
 
 
 def check(spec: RunSpec, hardware: Hardware, available: float) -> None:
@@ -71,6 +88,10 @@ def check(spec: RunSpec, hardware: Hardware, available: float) -> None:
     if model is None:
         return
     _check_kind(model)
+    _ = spec.shape  # raises where what is to be taken out is not there
+    if not isinstance(spec.work, Generate):
+        new = spec.work.new_tokens if isinstance(spec.work, Write) else 2
+        spec = spec.model_copy(update={"work": Generate(new_tokens=max(new, 2))})
     work = spec.generate
     length = work.prompt_tokens + work.new_tokens
     if length > model.context:
@@ -79,12 +100,16 @@ def check(spec: RunSpec, hardware: Hardware, available: float) -> None:
             f"{model.context} tokens of context; shorten one of them."
         )
     need, room = predict_memory(spec), capacity(hardware, setup.device, available)
-    if need.total > room:
+    if need.peak > room:
         raise ValueError(
             f"{model.name} needs about {words(need.total, 'B')} here ({words(need.weights, 'B')} weights, {words(need.kv, 'B')} KV cache, "
-            f"{words(need.activations, 'B')} activations), but {words(room, 'B')} are free on {setup.device}; "
+            f"{words(need.activations, 'B')} activations{_for_a_while(need)}), but {words(room, 'B')} are free on {setup.device}; "
             f"choose {_remedy(spec, need, room)}."
         )
+
+
+def _for_a_while(need: Memory) -> str:
+    return f", {words(need.passing, 'B')} more for a while: the uncompressed model" if need.passing else ""
 
 
 def _check_kind(model: ModelSpec) -> None:

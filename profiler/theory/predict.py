@@ -29,14 +29,13 @@ class Bound:
         return "compute" if self.compute >= self.bandwidth else "bandwidth"
 
 
-def bound(cost: Cost, ceilings: Ceilings) -> Bound:
-    """The bound of a step on these ceilings."""
-    return Bound(cost.flops / ceilings.peak, cost.bytes / ceilings.read_rate(cost.bytes))
+def bound(cost: Cost, ceilings: Ceilings, arithmetic: str = "") -> Bound:
+    """The bound of a step on these ceilings; `arithmetic` is the number format of the products where it is not the ceilings' dtype."""
+    return Bound(cost.flops / ceilings.peak_in(arithmetic or ceilings.dtype), cost.bytes / ceilings.read_rate(cost.bytes))
 
 
 def predict(spec: RunSpec, ceilings: Ceilings) -> dict[str, Bound]:
     """Bounds of prefill and decode of a generate run."""
     work = spec.generate
-    assert spec.model
-    costs = step_cost(spec.model, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.precision)
-    return {phase: bound(cost, ceilings) for phase, cost in costs.items()}
+    costs = step_cost(spec.shape, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.precision)
+    return {phase: bound(cost, ceilings, spec.setup.arithmetic) for phase, cost in costs.items()}

@@ -13,7 +13,7 @@ from profiler.record.events import Curve
 from profiler.spec.run import BYTES, Setup
 from profiler.worker import products
 from profiler.worker.bandwidth import ARRAYS, Kernel, cache_size, is_processor, main_memory_size, step_rate, steps
-from profiler.worker.products import NUMPY, Products, matvec_rate
+from profiler.worker.products import NUMPY, Products, matvec_rate, packed_formats, packed_rate
 
 ALIGNED = 64  # rows of a matrix come in such steps
 
@@ -55,13 +55,14 @@ class Plan:
     def quick(self) -> list[Probe]:
         """What one run is judged by, in a few seconds."""
         held = cache_size(self.device, self.cache) // self.threads
-        kinds = {self.setup.dtype, "float32", NUMPY, "bfloat16"} & set(products.formats(self.device))
+        kinds = {self.setup.dtype, "float32", NUMPY, "bfloat16", "int8"} & set(products.formats(self.device))
         sizes = products.QUICK_SIZES if is_processor(self.device) else products.ACCELERATOR_SIZES
         return [
             self._step("read", held, self.threads, 0.15),
             *(self._step(kernel, self.last(kernel), self.threads, 0.2) for kernel in ARRAYS),
             *(self._product(kind, size, self.threads, 0.1) for kind in sorted(kinds) for size in sizes),
             *(self._matvec(dtype, self.last_rows(dtype), 0.15) for dtype in sorted(kinds & BYTES.keys())),
+            *self._packed(0.12),
             *self._few_rows(0.12),
             *self.scaling(0.1),
         ]
@@ -69,7 +70,7 @@ class Plan:
     def full(self) -> list[Probe]:
         """Everything; main memory, whose speed changes within minutes on a shared machine, once more at the end."""
         again = [self._step(kernel, self.last(kernel), self.threads, 0.5) for kernel in ARRAYS]
-        return [*self.memory(), *self.matmul(), *self._few_rows(0.2), *self.scaling(0.15), *again, *self.scaling(0.15)]
+        return [*self.memory(), *self.matmul(), *self._packed(0.2), *self._few_rows(0.2), *self.scaling(0.15), *again, *self.scaling(0.15)]
 
     def memory(self) -> list[Probe]:
         """The staircases: read, copy and triad by working set and threads."""
@@ -144,6 +145,13 @@ class Plan:
 
     def _matvec(self, dtype: str, rows: int, seconds: float) -> Probe:
         return Probe("matvec", dtype, float(rows), self.threads, 1.2 * seconds, partial(self._matvec_rate, dtype, rows, seconds))
+
+    def _packed(self, seconds: float) -> list[Probe]:
+        """The matrix-vector product with quantized weights, where the library has a kernel for it."""
+        return [
+            Probe("packed", name, 1.0, self.threads, 1.5 * seconds, partial(packed_rate, name, self.array, self.setup, seconds))
+            for name in packed_formats(self.setup)
+        ]
 
     def _few_rows(self, seconds: float) -> list[Probe]:
         """Products with a few rows, which decide what a wider batch costs: libraries have other kernels for them than for one."""

@@ -5,6 +5,7 @@ numpy's in float32, which is often the faster one. Some formats have no real ker
 processors), so a form is dropped as soon as its next size would take too long.
 """
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -74,3 +75,62 @@ def matvec_rate(dtype: str, size: int, rows: int, setup: Setup, seconds: float) 
     inputs = torch.full((rows, size), 0.5, dtype=weight.dtype, device=setup.device)
     laid = weight.t() if setup.layout == "columns" else weight
     return weight.nbytes / best(lambda: linear(inputs, laid), setup.device, seconds)
+
+
+SIDE = 2048  # rows and columns of one quantized matrix; as many equal ones as fill main memory's share are multiplied in turn
+
+
+def packed_formats(setup: Setup) -> list[str]:
+    """Quantizations of weights whose product with one row torch has a fused kernel for, with activations as the set-up has them."""
+    if setup.device != "cpu":
+        return []
+    return [*(("int8-rows", "int4-rows-g32") if setup.dtype != "float32" else ()), "int8-fbgemm"]
+
+
+def packed_rate(name: str, size: float, setup: Setup, seconds: float) -> float:
+    """Bytes/s of packed weights at which one row is multiplied with quantized matrices of `size` bytes in all."""
+    one = PACKED[name](getattr(torch, setup.dtype))
+    calls = [one() for _ in range(max(round(size / (SIDE * SIDE * WEIGHT[name])), 1))]
+    return len(calls) * SIDE * SIDE * WEIGHT[name] / best(lambda: [call() for call in calls], setup.device, seconds)
+
+
+def _int8_rows(dtype: torch.dtype) -> Callable[[], Callable[[], torch.Tensor]]:
+    row, scales = torch.full((1, SIDE), 0.5, dtype=dtype), torch.full((SIDE,), 0.01, dtype=dtype)
+
+    def made() -> Callable[[], torch.Tensor]:
+        weight = torch.ones(SIDE, SIDE, dtype=torch.int8)
+        return lambda: torch._weight_int8pack_mm(row, weight, scales)
+
+    return made
+
+
+def _int4_rows(dtype: torch.dtype) -> Callable[[], Callable[[], torch.Tensor]]:
+    row, scales = torch.full((1, SIDE), 0.5, dtype=dtype), torch.full((SIDE // 32, SIDE, 2), 0.01, dtype=dtype)
+    packed = torch._convert_weight_to_int4pack_for_cpu(torch.ones(SIDE, SIDE, dtype=torch.int32), 1)
+
+    def made() -> Callable[[], torch.Tensor]:
+        weight = packed.clone()
+        return lambda: torch._weight_int4pack_mm_for_cpu(row, weight, 32, scales)
+
+    return made
+
+
+def _quantized_ones() -> torch.Tensor:
+    with warnings.catch_warnings():  # torch means to replace its own quantized tensors, but its fused product still wants one
+        warnings.simplefilter("ignore")
+        return torch.quantize_per_tensor(torch.ones(SIDE, SIDE), 0.01, 0, torch.qint8)
+
+
+def _int8_fbgemm(dtype: torch.dtype) -> Callable[[], Callable[[], torch.Tensor]]:
+    row = torch.full((1, SIDE), 0.5)
+    weight = _quantized_ones()
+
+    def made() -> Callable[[], torch.Tensor]:
+        packed = torch.ops.quantized.linear_prepack(weight, None)
+        return lambda: torch.ops.quantized.linear_dynamic(row, packed)
+
+    return made
+
+
+PACKED = {"int8-rows": _int8_rows, "int4-rows-g32": _int4_rows, "int8-fbgemm": _int8_fbgemm}
+WEIGHT = {"int8-rows": 1.0, "int4-rows-g32": 0.625, "int8-fbgemm": 1.0}  # bytes of one weight, scales included

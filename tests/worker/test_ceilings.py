@@ -132,7 +132,7 @@ def test_dispatching_takes_microseconds():
 def test_a_full_measurement_is_folded_into_ceilings(small):
     """Every curve ends in the value: sets of all threads together, the best library, main memory at its best."""
     made, stream = bench()
-    rates = {"read": 4e9, "copy": 3e9, "triad": 2e9, "matvec": 1e9, "few_rows": 7e8}
+    rates = {"read": 4e9, "copy": 3e9, "triad": 2e9, "matvec": 1e9, "packed": 6e8, "few_rows": 7e8}
     values = {NUMPY: 9e15, "float32": 8e15, "bfloat16": 16e15, "int8": 32e15}
 
     def constant(probe):
@@ -148,6 +148,7 @@ def test_a_full_measurement_is_folded_into_ceilings(small):
     assert found.matmul == {"float32": 9e15, "bfloat16": 16e15, "float16": 1e12, "int8": 32e15}
     assert found.matvec == {"float32": 1e9, "bfloat16": 5e9, "float16": 1e9}
     assert found.few_rows == dict.fromkeys((2, 4, 8, 16, 32), 7e8)
+    assert set(found.packed.values()) == {6e8}
     assert set(found.scaling) == {1, 2}
     assert found.full
     points = [event for event in said(stream) if event["kind"] == "point"]

@@ -1,0 +1,64 @@
+"""Which methods of compression can run here, and why the others cannot: known before anything runs, without torch."""
+
+from importlib.util import find_spec
+
+from profiler.spec.compression import after
+from profiler.spec.machine import Hardware
+from profiler.spec.methods import METHODS, Method, method_named, with_method
+from profiler.spec.model import ModelSpec
+from profiler.spec.run import Setup
+
+# families whose weights llama.cpp and ONNX Runtime GenAI read as this program writes them (profiler.worker.engines)
+GGUF_FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+ONNX_FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "phi3", "gemma2", "gemma3_text", "olmo", "granite", "smollm3")
+FAMILIES = {"llama.cpp": GGUF_FAMILIES, "onnxruntime": ONNX_FAMILIES}
+
+
+def unavailable(name: str, setup: Setup, model: ModelSpec, hardware: Hardware) -> str:
+    """Why a method cannot run with this set-up, model and machine, in one sentence; empty where it can."""
+    row = method_named(name)
+    changed = with_method(setup, name)
+    return _hardware(row, changed, hardware) or _model(row, changed, model) or _format(row, changed) or _package(row)
+
+
+def possible(setup: Setup, model: ModelSpec, hardware: Hardware) -> tuple[str, ...]:
+    """The names of all methods that can run."""
+    return tuple(name for name in METHODS if not unavailable(name, setup, model, hardware))
+
+
+def _hardware(row: Method, setup: Setup, hardware: Hardware) -> str:
+    kind = setup.device.partition(":")[0]
+    if kind in row.devices:
+        return ""
+    if kind == "cpu" and hardware.gpus:
+        return "It has kernels for GPUs only; choose the device cuda:0."
+    return "It has kernels for NVIDIA GPUs only." if "cuda" in row.devices else f"It runs on processors, not on {setup.device}; choose cpu."
+
+
+def _package(row: Method) -> str:
+    if not row.package or find_spec(row.package):
+        return ""
+    return f"It needs a package that is not installed: pip install {row.install}"
+
+
+def _format(row: Method, setup: Setup) -> str:
+    if setup.dtype in row.compute:
+        return ""
+    return f"Its kernel takes {' or '.join(row.compute)}; choose that number format."
+
+
+def _model(row: Method, setup: Setup, model: ModelSpec) -> str:
+    families = FAMILIES.get(setup.engine)
+    if families and model.family not in families:
+        return f"{setup.engine} does not read {model.family} models from here; it does {', '.join(families)}."
+    if setup.engine != "transformers" and model.moe:
+        return f"Mixtures of experts are not handed to {setup.engine} from here."
+    if row.trained and not model.trained:
+        return "Which weights matter is a question for trained ones; these are random."
+    if setup.kv and setup.engine == "transformers" and (model.recurrent or model.window):
+        return "This model keeps a state or a window instead of a cache that grows."
+    try:
+        after(model, setup.pruning)
+    except ValueError as error:
+        return str(error)
+    return ""
