@@ -9,9 +9,11 @@ from pydantic import ValidationError
 from pages._backend import default_setup, jobs
 from profiler.catalog import models
 from profiler.catalog.machine import available_memory, devices, this_machine
+from profiler.catalog.methods import unavailable
 from profiler.catalog.resolve import resolve
 from profiler.record.run import Run
 from profiler.spec.frozen import sentence
+from profiler.spec.methods import BASELINE, METHODS, method_of, with_method
 from profiler.spec.model import ModelSpec
 from profiler.spec.run import BYTES, Dtype, Generate, RunSpec, Setup
 from profiler.spec.units import words
@@ -39,8 +41,10 @@ HELP |= {
     "trace": "After the timed rounds, run once more under torch's profiler: what each operator did, and what passes between them.",
     "compile": "torch.compile turns each layer into fewer, larger operators. Needs a C++ compiler on a processor, and up to a minute.",
     "layout": "How the linear layers' weights lie in memory. The library has a kernel for each; which is faster depends on the machine.",
+    "method": "Quantized weights, pruned parts, another engine. What each costs in quality is measured on the page Compression.",
     "hog": "A program on the last core that takes memory bandwidth, or calculates, on purpose: choose one thread fewer than cores.",
 }
+COMPRESSED = {"engine", "quantization", "kv", "pruning"}  # fields of a set-up that the one field "method" stands for
 DEFAULTS = {"batch": 1, "prompt_tokens": 128, "new_tokens": 32}
 Made = TypeVar("Made")
 
@@ -49,8 +53,9 @@ def values(spec: RunSpec) -> dict:
     """What the form's widgets hold for a spec, by key; the same names stand in the address."""
     if spec.model is None:
         return {}
-    work = spec.generate.model_dump(include=set(DEFAULTS) | {"seconds", "trace"})
-    return {"model": spec.model.reference, **work, **spec.setup.model_dump()}
+    work = spec.work.model_dump(include=set(DEFAULTS) | {"seconds", "trace"}) if isinstance(spec.work, Generate) else {}
+    setup = spec.setup.model_dump(exclude=COMPRESSED)
+    return {"model": spec.model.reference, **work, **setup, "method": method_of(spec.setup) or BASELINE}
 
 
 def link(spec: RunSpec) -> dict[str, str]:
@@ -140,7 +145,11 @@ def threads_box(where, setup: Setup) -> int:
 
 def _spec(model: str, work: dict, setup: dict) -> RunSpec:
     """The checked spec. Raises ValueError, ValidationError among them."""
-    spec = RunSpec(model=resolved(model), work=Generate.model_validate(work), setup=Setup.model_validate(setup))
+    method, found = setup.pop("method"), resolved(model)
+    plain = Setup.model_validate(setup)
+    if why := unavailable(method, plain, found, this_machine()):
+        raise ValueError(f"{METHODS[method].title} cannot run here. {why}")
+    spec = RunSpec(model=found, work=Generate.model_validate(work), setup=with_method(plain, method))
     check(spec, this_machine(), available_memory())
     return spec
 
@@ -186,6 +195,9 @@ def _experiments() -> dict:
         "trace": columns[0].checkbox("Trace operators", value=True, key="trace", help=HELP["trace"], **bound),
         "compile": columns[1].checkbox("Compile layers", key="compile", help=HELP["compile"], **bound),
         "layout": columns[2].selectbox("Weights by", ["rows", "columns"], key="layout", help=HELP["layout"], **bound),
+        "method": columns[4].selectbox(
+            "Compression", list(METHODS), key="method", format_func=lambda name: METHODS[name].title, help=HELP["method"], **bound
+        ),
         "hog": columns[3].selectbox("Neighbour", ["none", "memory", "compute"], key="hog", help=HELP["hog"], **bound),
     }
 

@@ -31,6 +31,9 @@ NAMES = {
     "decode": "Timing",
     "rest": "Timing",
     "trace": "Telling the operators apart",
+    "compress": "Compressing the model",
+    "quality": "Judging its quality",
+    "write": "Writing",
 }
 
 

@@ -155,7 +155,9 @@ def other_view(run: Run) -> None:
         st.success(f"{run.spec.title}: done.", icon=":material/check:")
         if run.ceilings:
             st.page_link("pages/machine.py", label="See this machine's roofs", icon=":material/roofing:", query_params={"run": run.id})
-        elif run.spec.work.task == "ceilings":
+        elif run.spec.work.task == "write":
+            st.markdown(getattr(run.ended, "text", None) or "It wrote nothing.")
+        elif run.spec.work.task in ("ceilings", "sensitivity"):
             st.dataframe(point_rows(run), hide_index=True, width="stretch", alt="All measured points")
         return
     say = st.info if run.status == "cancelled" else st.error

@@ -47,7 +47,7 @@ def lab(
     with border(as_json):
         recipe, jobs = find_lab(name), jobs_here()
         compressing = "methods" in recipe.asks
-        formats: list[str | None] = [*(dtype or [COMPRESSED_FROM if compressing else None])]
+        formats: list[str | None] = [*dtype] if dtype else [COMPRESSED_FROM if compressing else None]
         setups = [setup_of(device, threads, each) for each in formats]
         setups[0] = Setup.model_validate(setups[0].model_dump() | {"quantization": quantization})
         chosen = resolve(model) if "model" in recipe.asks else None

@@ -13,6 +13,7 @@ from profiler.analysis.moment import ceilings_now, cost_of
 from profiler.analysis.waterfall import Waterfall
 from profiler.record.run import Run
 from profiler.spec.machine import Ceilings
+from profiler.spec.methods import METHODS
 from profiler.spec.run import BYTES, RunSpec
 from profiler.theory.cost import Cost
 from profiler.theory.predict import predict
@@ -38,6 +39,7 @@ class Change:
     against: RunSpec | None = None  # what it is compared with; None: the run itself
     only_confirms: bool = False  # an effect proves the limit, but its absence disproves nothing
     lever: bool = False  # could make the model faster, and is not only there to learn from
+    proves: bool = True  # part of a proof; False where another change of the table asks the same
 
     def effect(self, fall: Waterfall) -> Range | None:
         """The predicted ratio of times for a step with this waterfall; None where a part's factor is unknown."""
@@ -132,6 +134,8 @@ def _slower(roofs: Ceilings, few: int, many: int) -> float | None:
 
 def _dtype(run: Run, phase: str, roofs: Ceilings) -> Iterator[Change]:
     old = run.spec.setup.dtype
+    if not run.spec.setup.plain:
+        return
     new = "bfloat16" if BYTES[old] > 2 else "float32"
     if {old, new} - roofs.matmul.keys() or {old, new} - roofs.matvec.keys():
         return
@@ -148,7 +152,36 @@ def _dtype(run: Run, phase: str, roofs: Ceilings) -> Iterator[Change]:
     yield Change("dtype", f"{new} instead of {old}", why, changed(run.spec, setup={"dtype": new}), factors, lever=True)
 
 
+def _weights(run: Run, phase: str, roofs: Ceilings) -> Iterator[Change]:
+    """Quantized weights, by the rate of the packed product here: decode only, since that of many rows was not measured."""
+    setup = run.spec.setup
+    for name in ("int8", "int4"):
+        row = METHODS[name]
+        packed = row.changes["quantization"]
+        if (
+            phase != "decode"
+            or not setup.plain
+            or packed not in roofs.packed
+            or setup.dtype not in row.compute
+            or setup.dtype not in roofs.matvec
+        ):
+            continue
+        spec = changed(run.spec, setup=row.changes)
+        bytes_ = _cost(spec, phase).weights / _cost(run.spec, phase).weights
+        library = bytes_ * roofs.matvec[setup.dtype] / roofs.packed[packed]
+        factors: dict[Limit, Range | None] = {
+            "compute": SAME,
+            "bandwidth": _exactly(max(bytes_, library)),
+            "kernels": _exactly(library),
+            "framework": SAME,
+        }
+        why = f"{bytes_:.2f} of the bytes of weights, and a kernel of its own: {library:.2f} of the time here. What it costs in quality: "
+        yield Change("weights", f"{row.title}", why + "page Compression.", spec, factors, lever=True, proves=False)
+
+
 def _layout(run: Run, phase: str, roofs: Ceilings) -> Iterator[Change]:
+    if not run.spec.setup.plain:
+        return
     if run.spec.setup.layout == "rows" and run.spec.setup.device == "cpu":
         factors: dict[Limit, Range | None] = {"compute": SAME, "bandwidth": SAME, "kernels": (0.0, 0.9), "framework": SAME}
         why = "The same product by the library's other kernel: if it is faster, the kernel was the limit."
@@ -157,7 +190,7 @@ def _layout(run: Run, phase: str, roofs: Ceilings) -> Iterator[Change]:
 
 
 def _compile(run: Run, phase: str, roofs: Ceilings) -> Iterator[Change]:
-    if not run.spec.setup.compile:
+    if not run.spec.setup.compile and run.spec.setup.plain:
         factors: dict[Limit, Range | None] = {"compute": SAME, "bandwidth": SAME, "kernels": SAME, "framework": FUSED}
         yield Change("compile", "Compiled layers", "Fewer, larger operators: less Python and dispatch between them.",
                      changed(run.spec, setup={"compile": True}), factors, only_confirms=True, lever=True)  # fmt: skip
@@ -220,7 +253,7 @@ def _squeezed(roofs: Ceilings, few: int, cores: int) -> Range:
     return 1 + (fair - 1) / 2, fair
 
 
-TABLE: tuple[Callable[[Run, str, Ceilings], Iterator[Change]], ...] = (_threads, _hogs, _batch, _dtype, _layout, _compile, _pages)
+TABLE: tuple[Callable[[Run, str, Ceilings], Iterator[Change]], ...] = (_threads, _hogs, _batch, _dtype, _weights, _layout, _compile, _pages)
 
 
 def _cost(spec: RunSpec, phase: str) -> Cost:

@@ -94,10 +94,15 @@ def quick(spec: RunSpec) -> RunSpec:
     return changed(spec, work={"trace": False, "seconds": min(SECONDS, spec.generate.seconds)})
 
 
+def proving(run: Run, phase: str) -> list[Change]:
+    """The changes that a proof is made of."""
+    return [change for change in changes(run, phase) if change.proves]
+
+
 def plan(run: Run, fits: Callable[[RunSpec], bool]) -> list[RunSpec]:
     """What to measure, in order: the baseline, then the changes that fit into memory, with the baseline again after every few."""
     wanted: list[RunSpec] = []
-    for change in changes(run, "decode"):
+    for change in proving(run, "decode"):
         for spec in (change.against, change.spec):
             if spec and quick(spec) not in wanted and fits(spec):
                 wanted.append(quick(spec))
@@ -112,7 +117,7 @@ def proof(run: Run, phase: str, parts: list[Run]) -> Proof | None:
     found, fall = verdict(run, phase), waterfall(run, phase)
     if found is None or fall is None or found.kind not in OWN:
         return None
-    return Proof(found, tuple(trial(change, found, fall, run, phase, parts) for change in changes(run, phase)))
+    return Proof(found, tuple(trial(change, found, fall, run, phase, parts) for change in proving(run, phase)))
 
 
 def trial(change: Change, found: Verdict, fall: Waterfall, run: Run, phase: str, parts: list[Run]) -> Trial:

@@ -22,6 +22,7 @@ RAW = (
     "cold_decode",
     "load_time",
     "setup_time",
+    "compress_time",
     "compile_time",
     "waiting_prefill",
     "waiting_decode",
