@@ -69,25 +69,41 @@ def kept(count: int, share: float) -> int:
 def after(model: ModelSpec, pruning: Pruning | None) -> ModelSpec:
     """The model's shape once pruned. Heads go in groups that share keys and values, channels to a multiple of 32.
 
-    Raises ValueError where the model has no such parts that this program takes out.
+    Raises ValueError where the model has no such parts that this program takes out, or so few that none would go.
     """
     if pruning is None or not pruning.structured:
         return model
+    smaller = model.model_copy(update={"blocks": _fewer(model, pruning)})
+    if smaller == model:
+        raise ValueError(f"{pruning.share:.0%} of the {pruning.method} of {model.name} is less than one; take out a larger share.")
+    return smaller
+
+
+def _fewer(model: ModelSpec, pruning: Pruning) -> tuple[Block, ...]:
+    """The blocks that are left."""
     if pruning.method == "layers":
-        return model.model_copy(update={"blocks": _fewer_layers(model, pruning.share)})
+        return _fewer_layers(model, pruning.share)
     if not all(_plain(block) for block in model.blocks):
         raise ValueError(f"{model.name} is not made of plain attention and MLPs alone; take out layers instead.")
+    if pruning.method == "heads" and not all(_free_heads(block) for block in model.blocks):
+        raise ValueError(f"The norms of {model.name} span all heads, so that none can go alone; take out channels or layers instead.")
     narrower = _fewer_heads if pruning.method == "heads" else _fewer_channels
-    return model.model_copy(update={"blocks": tuple(narrower(block, pruning.share) for block in model.blocks)})
+    return tuple(narrower(block, pruning.share) for block in model.blocks)
 
 
 def channels_kept(width: int, share: float) -> int:
     """MLP channels that stay: a multiple of 32, which the kernels and the groups of quantized weights like."""
-    return max(round(width * (1 - share) / 32), 1) * 32 if width > 32 else kept(width, share)
+    return min(max(round(width * (1 - share) / 32), 1) * 32, width) if width > 32 else kept(width, share)
 
 
 def _plain(block: Block) -> bool:
     return len(block.mixers) == 1 and isinstance(block.mixers[0], Attention) and block.mlp is not None
+
+
+def _free_heads(block: Block) -> bool:
+    """Whether the norms on queries and keys, if there are any, are each head's own."""
+    mixer = block.mixers[0]
+    return isinstance(mixer, Attention) and mixer.norm_width in (0, 2 * mixer.head_dim)
 
 
 def _fewer_layers(model: ModelSpec, share: float) -> tuple[Block, ...]:

@@ -52,6 +52,7 @@ def _gguf(title: str, quantization: str, why: str, *, kv: str = "", quick: bool 
 
 
 _SUN = "Sun et al. 2023, A Simple and Effective Pruning Approach for LLMs, arXiv 2306.11695"
+_THINET = "the error of the layer's output, as in ThiNet, Luo et al. 2017, arXiv 1707.06342; for one weight that is Wanda's score"
 _TORCH = "torch: aten/src/ATen/native/cpu/{}.cpp"
 
 BASELINE = "none"
@@ -137,7 +138,7 @@ METHODS: dict[str, Method] = {
         "zeros",
         {"pruning": Pruning(method="wanda", share=0.5, pattern="2:4")},
         "Two of every four: NVIDIA's sparse tensor cores skip them from Ampere on. On other hardware it is not faster.",
-        "Mishra et al. 2021, arXiv 2104.08378",
+        f"Mishra et al. 2021, arXiv 2104.08378; {_SUN}",
         trained=True,
     ),
     # --- structure
@@ -146,14 +147,14 @@ METHODS: dict[str, Method] = {
         "structure",
         {"pruning": Pruning(method="heads", share=0.33)},
         "Heads that share keys and values go together: smaller attention, smaller cache.",
-        "Michel et al. 2019, arXiv 1905.10650",
+        _THINET,
     ),
     "channels": Method(
         "a quarter of the MLP channels out",
         "structure",
         {"pruning": Pruning(method="channels", share=0.25)},
         "The channels that say least on real text: three smaller matrices in each layer.",
-        "Ma et al. 2023, LLM-Pruner, arXiv 2305.11627",
+        _THINET,
         quick=True,
     ),
     "layers": Method(
