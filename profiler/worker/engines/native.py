@@ -7,12 +7,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from profiler.record.events import Job
 from profiler.spec.run import Setup
-from profiler.worker import trace
+from profiler.worker import kv_cache, trace
 from profiler.worker.channel import Channel
 from profiler.worker.decoding import Decoding
 from profiler.worker.loading import load as load_model
 from profiler.worker.quantize import stored_bytes
 from profiler.worker.variants import vary
+
+CHUNK = 32  # tokens of a text that go at once where the cache is judged
 
 
 class Native:
@@ -29,9 +31,21 @@ class Native:
         return Decoding(self.model, prompt, self.setup.device, self.setup.kv)
 
     def logits(self, ids: torch.Tensor) -> torch.Tensor:
-        """Logits after each token, float32 (tokens, vocabulary)."""
-        out = self.model(input_ids=ids[None].to(self.setup.device), use_cache=False)
-        return cast(torch.Tensor, out.logits)[0].float().cpu()
+        """Logits after each token, float32 (tokens, vocabulary).
+
+        A KV cache in a format of its own is part of what is judged: then the text goes by chunks, and all earlier ones are
+        read from the cache.
+        """
+        ids = ids[None].to(self.setup.device)
+        if not self.setup.kv:
+            out = self.model(input_ids=ids, use_cache=False)
+            return cast(torch.Tensor, out.logits)[0].float().cpu()
+        name, cache, said = self.decoding(ids)._cache_name, kv_cache.made(self.model, self.setup.kv), []
+        for chunk in ids.split(CHUNK, dim=1):
+            out = self.model(input_ids=chunk, **{name: cache}, use_cache=True)
+            cache = out[name]
+            said.append(out.logits[0].float().cpu())
+        return torch.cat(said)
 
 
 def load(job: Job, channel: Channel) -> Native:

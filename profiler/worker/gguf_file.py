@@ -1,0 +1,139 @@
+"""The GGUF file that a job runs: made of the same weights that every other method starts from, and kept in the cache."""
+
+import hashlib
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from gguf import LlamaFileType
+from transformers import AutoConfig, PreTrainedModel
+from transformers.utils import cached_file
+
+from profiler.record.events import Job
+from profiler.spec.formats import FORMATS
+from profiler.spec.run import BYTES, Generate, Setup
+from profiler.worker import shapes
+from profiler.worker.channel import Channel
+from profiler.worker.device import release_memory, reset_peaks
+from profiler.worker.gguf_export import FILE_TYPES, export
+from profiler.worker.loading import open_model
+
+NEED_CALIBRATION = ("iq2_xs", "iq2_xxs", "iq1_s")  # llama.cpp refuses to make these without an importance matrix
+WEIGHTS = {
+    name: LlamaFileType[f"MOSTLY_{name.upper()}"]
+    for name, row in FORMATS.items()
+    if row.title.startswith("GGUF") and name not in NEED_CALIBRATION
+}
+LAYOUT = 1  # of the files made here: another number when they change
+
+
+@contextmanager
+def scratch_folder(folder: Path) -> Iterator[Path]:
+    """A folder for half-made files, removed in the end; also one that a killed worker left."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob("making-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="making-") as work:
+        yield Path(work)
+
+
+def ready(job: Job, source: str | Path | None, scratch: Path, channel: Channel) -> Path:
+    """The file to run: kept from earlier, or made now. One with random weights stays in `scratch`, which is removed."""
+    spec, setup = job.spec.model, job.spec.setup
+    assert spec
+    wanted = setup.quantization or setup.dtype
+    kept = None if source is None else scratch.parent / f"{_plain(spec.name)}-{wanted}-{_fingerprint(source)}.gguf"
+    if kept and kept.exists():
+        return kept
+    channel.enter("compress", note=f"Making a GGUF file in {FORMATS[wanted].title.removeprefix('GGUF ')}{', once' if kept else ''}")
+    began = time.perf_counter()
+    file = _made(job, source, scratch)
+    if kept:
+        file = file.replace(kept)
+    release_memory()
+    reset_peaks(setup.device)  # what comes now is llama.cpp's
+    channel.measured("compress_time", time.perf_counter() - began)
+    return file
+
+
+def _made(job: Job, source: str | Path | None, scratch: Path) -> Path:
+    """A new file in `scratch`: the weights as they are, then, if asked for, quantized from that by llama.cpp itself."""
+    setup = job.spec.setup
+    quantized = setup.quantization in WEIGHTS
+    dtype = _dtype(source) if quantized else setup.quantization or setup.dtype
+    model = _model(job, source, dtype)
+    _refuse_full_disk(model, setup, dtype, scratch)
+    plain, packed = scratch / "plain.gguf", scratch / "packed.gguf"
+    export(model, plain, dtype)
+    if not quantized:
+        return plain
+    del model
+    release_memory()
+    quantize(plain, packed, setup.quantization, setup.threads)
+    plain.unlink()
+    return packed
+
+
+def _dtype(source: str | Path | None) -> str:
+    """That the weights are published in, so that a quantized file is the same whatever the set-up's dtype."""
+    if source is None:
+        return "bfloat16"
+    dtype = str(AutoConfig.from_pretrained(source, trust_remote_code=False).dtype).removeprefix("torch.")
+    return dtype if dtype in FILE_TYPES else "float32"
+
+
+def _model(job: Job, source: str | Path | None, dtype: str) -> PreTrainedModel:
+    """In transformers, in that dtype."""
+    spec, work, setup = job.spec.model, job.spec.work, Setup(dtype=dtype)  # type: ignore[arg-type]
+    assert spec
+    if source is None:
+        return shapes.build(spec, setup, work.seed if isinstance(work, Generate) else 0)
+    return open_model(source, spec.name, setup)
+
+
+def _refuse_full_disk(model: PreTrainedModel, setup: Setup, dtype: str, folder: Path) -> None:
+    count = sum(parameter.numel() for parameter in model.parameters())
+    needed = count * (BYTES[dtype] + (FORMATS[setup.quantization].bits / 8 if setup.quantization in WEIGHTS else 0))
+    if (free := shutil.disk_usage(folder).free) < needed:
+        raise ValueError(f"Making the GGUF file takes {needed / 1e9:.1f} GB in the cache, where {free / 1e9:.1f} GB are free; make room.")
+
+
+def quantize(plain: Path, packed: Path, name: str, threads: int) -> None:
+    """Let llama.cpp quantize a file. Matrices whose rows do not fit the format's blocks get another one, as it sees fit."""
+    llama = binding()
+    wanted = llama.LlamaModelQuantizeParams()
+    wanted.ftype, wanted.nthread = int(WEIGHTS[name]), threads
+    try:
+        llama.model_quantize(str(plain), str(packed), wanted)
+    except RuntimeError as error:
+        raise ValueError(f"llama.cpp cannot make {FORMATS[name].title} of this model; choose another format.") from error
+
+
+def binding() -> Any:
+    """The module of cyllama that calls llama.cpp, silent. Its threads are torch's: OpenMP's functions are those of who loaded first."""
+    import cyllama.llama.llama_cpp as llama  # heavy: optional
+
+    llama.disable_logging()
+    return llama
+
+
+def _plain(name: str) -> str:
+    """A name that a file can have."""
+    return re.sub(r"[^\w.-]+", "-", name)
+
+
+def _fingerprint(source: str | Path) -> str:
+    """Tells other weights at the same place, and files made by another version."""
+    told = [str(LAYOUT), version("cyllama"), version("gguf")]
+    folder = Path(str(cached_file(str(source), "config.json"))).parent  # that of a hub's model is named by its commit
+    told.append(str(folder))
+    if Path(source).is_dir():
+        files = [*sorted(folder.glob("*.safetensors")), folder / "config.json"]
+        told += [f"{file.name}|{file.stat().st_size}|{file.stat().st_mtime_ns}" for file in files]
+    return hashlib.sha256("|".join(told).encode()).hexdigest()[:12]
