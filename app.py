@@ -14,6 +14,7 @@ page = st.navigation(
         st.Page("pages/measure.py", title="Measure", icon=":material/speed:", default=True),
         st.Page("pages/compute.py", title="Compute", icon=":material/calculate:"),
         st.Page("pages/memory.py", title="Memory", icon=":material/memory:"),
+        st.Page("pages/compression.py", title="Compression", icon=":material/compress:"),
         st.Page("pages/hardware.py", title="Hardware", icon=":material/developer_board:"),
         st.Page("pages/machine.py", title="Machine", icon=":material/memory_alt:"),
         st.Page("pages/runs.py", title="Runs", icon=":material/history:"),

@@ -1,17 +1,19 @@
 """An experiment on a page: its few fields, the prediction, one button, and what came out. Compute and Memory share it."""
 
 import time
+from collections.abc import Callable
 
 import streamlit as st
 
 from pages._backend import ago, jobs, sample_machine, store
+from pages._compression_form import compressed
 from pages._form import checked
 from pages._lab_form import conditions_of
 from pages._lab_live import cancel_all, gathered, lab_panel
 from profiler.analysis.duration import expected
 from profiler.analysis.experiment import Experiment, name_of
 from profiler.analysis.labs import LABS, Lab, alike, command, conclude, planned
-from profiler.analysis.outcome import rows
+from profiler.analysis.outcome import wide
 from profiler.analysis.recipes import Conditions, Plan
 from profiler.catalog.machine import available_memory, this_machine
 from profiler.figures.lab import View, figures
@@ -40,8 +42,8 @@ def choose(key: str, titles: dict[str, str]) -> str:
     )
 
 
-def lab_view(name: str) -> None:
-    """Everything there is to see and do of one experiment."""
+def lab_view(name: str, more: Callable[[Experiment], None] | None = None) -> None:
+    """Everything there is to see and do of one experiment; `more` draws what only this one's result has."""
     lab = LABS[name]
     linked = _linked(lab)
     conditions = conditions_of(lab)
@@ -51,9 +53,9 @@ def lab_view(name: str) -> None:
     if conditions and plan and _button(plan, conditions, experiment):
         _start(lab, plan)
     if experiment and not experiment.done:
-        lab_panel(experiment, lambda now: figures(View(lab, now.specs, now.roofs or roofs, now, this_machine().cache)))
+        lab_panel(experiment, lambda now: figures(_view(lab, now.specs, now.roofs or roofs, now)))
     elif experiment:
-        _result(lab, experiment, roofs)
+        _result(lab, experiment, roofs, more)
     elif plan:
         _prediction(lab, plan, roofs, origin)
     _earlier(lab, experiment)
@@ -75,7 +77,7 @@ def _linked(lab: Lab) -> Experiment | None:
         fields = {"model": first.model.reference} if first.model and "model" in lab.asks else {}
         dtypes = list(dict.fromkeys(run.spec.setup.dtype for run in experiment.runs))
         setup = {"dtype": dtypes[0], "dtypes": dtypes, "threads": first.setup.threads, "device": first.setup.device}
-        st.session_state.update(fields | setup | {"adopted_lab": whole})
+        st.session_state.update(fields | setup | compressed(lab, experiment.specs) | {"adopted_lab": whole})
     return experiment
 
 
@@ -88,15 +90,20 @@ def _plan(lab: Lab, conditions: Conditions) -> Plan:
 
 def _shown(lab: Lab, plan: Plan, linked: Experiment | None) -> Experiment | None:
     """The experiment that belongs to the fields: the linked one, else the newest that asked the same. The address follows."""
-    if linked and alike(lab, linked.specs, list(plan.specs)):
+    if linked and _answers(lab, plan, linked.specs):
         return linked
     for whole, runs in _newest(lab):
         worth = any(run.status == "finished" or not run.done for run in runs)
-        if worth and alike(lab, [run.spec for run in runs], list(plan.specs)):
+        if worth and _answers(lab, plan, [run.spec for run in runs]):
             st.query_params["lab"] = st.session_state["adopted_lab"] = whole
             return gathered(whole)
     st.query_params.pop("lab", None)
     return None
+
+
+def _answers(lab: Lab, plan: Plan, specs: list[RunSpec]) -> bool:
+    """Whether an experiment is what the fields ask for, made here or where more of it can run."""
+    return any(alike(lab, specs, list(asked)) for asked in (plan.specs, plan.specs + plan.absent))
 
 
 def _newest(lab: Lab) -> list[tuple[str, list[Run]]]:
@@ -154,18 +161,25 @@ def _start(lab: Lab, plan: Plan) -> None:
 
 def _prediction(lab: Lab, plan: Plan, roofs: dict[str, Ceilings], origin: str) -> None:
     st.subheader(lab.promise(list(plan.specs), roofs) if roofs else "Not measured yet", anchor=False)
-    _draw(View(lab, list(plan.specs), roofs, None, this_machine().cache), "predicted")
+    _draw(_view(lab, list(plan.specs), roofs), "predicted")
     note = f"Lines: {origin}. " if roofs else "This machine's ceilings are not known yet; a run on a quiet machine finds them. "
     st.caption(note + "Run the experiment, and its points land here.")
 
 
-def _result(lab: Lab, experiment: Experiment, roofs: dict[str, Ceilings]) -> None:
+def _view(lab: Lab, specs: list[RunSpec], roofs: dict[str, Ceilings], experiment: Experiment | None = None) -> View:
+    return View(lab, specs, roofs, experiment, this_machine().cache, this_machine().name)
+
+
+def _result(lab: Lab, experiment: Experiment, roofs: dict[str, Ceilings], more: Callable[[Experiment], None] | None) -> None:
     """Finding, figures, sentence; folded below, the data."""
     found = conclude(lab, experiment)
     nothing = not experiment.finished and all(run.status == "cancelled" for run in experiment.lost)
     st.subheader("Cancelled before anything was measured" if nothing else found.title, anchor=False)
-    _draw(View(lab, experiment.specs, experiment.roofs or roofs, experiment, this_machine().cache), experiment.whole)
-    st.markdown(found.sentence)
+    _draw(_view(lab, experiment.specs, experiment.roofs or roofs, experiment), experiment.whole)
+    lines = found.sentence.split("\n")
+    st.markdown(found.sentence if len(lines) == 1 else "\n".join(f"- {line}" for line in lines))
+    if more:
+        more(experiment)
     for reason in dict.fromkeys(run.reason for run in experiment.lost):
         lost = [run for run in experiment.lost if run.reason == reason]
         st.warning(f"{'; '.join(run.spec.title for run in lost)}: {lost[0].status}. {reason}", icon=":material/block:")
@@ -173,7 +187,7 @@ def _result(lab: Lab, experiment: Experiment, roofs: dict[str, Ceilings]) -> Non
         f"Measured {ago(experiment.runs[0].created)} · {time.strftime('%Y-%m-%d %H:%M', time.localtime(experiment.runs[0].created))}"
     )
     with st.expander("The data behind it"):
-        table = [row | {"open": f"./?run={row['run']}"} if "run" in row else row for row in rows(lab, experiment)]
+        table = [row | {"open": f"./?run={row['run']}"} if "run" in row else row for row in wide(lab, experiment)]
         open = st.column_config.LinkColumn("open", display_text="this run")
         st.dataframe(table, hide_index=True, width="stretch", column_config={"open": open, "run": None}, alt="Every measured point")
 

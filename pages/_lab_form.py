@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from pages._backend import default_setup, jobs
+from pages._compression_form import existing, methods_box, quantization_box, refusals, refusals_view, sorted_out, text_box
 from pages._form import HELP, checked, dtype_box, model_box, resolved, threads_box
 from profiler.analysis.labs import Lab
 from profiler.analysis.recipes import Conditions
@@ -14,7 +15,8 @@ from profiler.catalog.machine import available_memory, devices, this_machine
 from profiler.spec.run import BYTES, Dtype, RunSpec, Setup
 from profiler.theory.memory import capacity
 
-WIDTHS = {"model": 3, "dtype": 1.4, "dtypes": 2, "threads": 1, "device": 1, "thorough": 1.2}  # of the fields
+WIDTHS = {"model": 3, "dtype": 1.4, "dtypes": 2, "quantization": 1.7, "threads": 1, "device": 1, "text": 1.7, "thorough": 1.4}
+PUBLISHED: Dtype = "bfloat16"  # most models are; what is compressed starts from there
 ROW = 7.0  # at least, so that a few fields do not stretch over the page
 THOROUGH = "More points, each measured longer: about four times the time."
 
@@ -22,26 +24,37 @@ THOROUGH = "More points, each measured longer: about four times the time."
 def conditions_of(lab: Lab) -> Conditions | None:
     """What the fields make; None, with one sentence, where one of them is bad."""
     usual = default_setup()
+    if {"methods", "quantization"} & set(lab.asks):
+        usual = usual.model_copy(update={"dtype": PUBLISHED})
     chosen = _fields(lab, usual)
     dtypes = chosen.get("dtypes", [chosen.get("dtype", usual.dtype)])
 
     def made() -> Conditions:
         if not dtypes:
             raise ValueError("No number format is chosen; choose at least one.")
-        fields = {name: chosen[name] for name in ("threads", "device") if name in chosen}
+        fields = {name: chosen[name] for name in ("threads", "device", "quantization") if name in chosen}
         setup = Setup.model_validate(usual.model_dump() | fields | {"dtype": dtypes[0]})
+        model = resolved(chosen["model"] or "") if "model" in chosen else None
+        refused = refusals(setup, model) if {"methods", "quantization"} & set(lab.asks) else {}
+        methods = sorted_out(chosen["methods"], refused) if "methods" in chosen else ()
         return Conditions(
             setup=setup,
-            model=resolved(chosen["model"] or "") if "model" in chosen else None,
+            model=model,
             dtypes=tuple(dtypes),
             devices=tuple(devices()),
             models=tuple(row.spec(random=True) for row in models.rows().values()),
             room=capacity(this_machine(), setup.device, available_memory()),
             roofs=jobs().ceilings(RunSpec.model_construct(setup=setup)),
             thorough=chosen.get("thorough", False),
+            methods=methods,
+            refused={name: why for name, why in refused.items() if name in chosen.get("methods", refused)},
+            text=existing(chosen.get("text", "")),
         )
 
-    return checked(made)
+    found = checked(made)
+    if found and "methods" in chosen:
+        refusals_view(refusals(found.setup, found.model))
+    return found
 
 
 def _fields(lab: Lab, usual: Setup) -> dict[str, Any]:
@@ -50,14 +63,17 @@ def _fields(lab: Lab, usual: Setup) -> dict[str, Any]:
         "model": model_box,
         "dtype": lambda where: dtype_box(where, usual),
         "dtypes": lambda where: _dtypes_box(where, usual),
+        "quantization": quantization_box,
         "threads": lambda where: threads_box(where, usual),
         "device": lambda where: where.selectbox("Device", devices(), key="device", bind="query-params", help="Where the model runs."),
+        "text": text_box,
         "thorough": lambda where: where.toggle("Thorough", key="thorough", bind="query-params", help=THOROUGH),
     }
     shown = [name for name in boxes if name in lab.asks and (name != "device" or len(devices()) > 1)]
     widths = [WIDTHS[name] for name in shown]
     columns = st.columns([*widths, max(ROW - sum(widths), 0.1)], vertical_alignment="bottom")
-    return {name: boxes[name](column) for name, column in zip(shown, columns)}
+    chosen = {name: boxes[name](column) for name, column in zip(shown, columns)}
+    return chosen | ({"methods": methods_box()} if "methods" in lab.asks else {})
 
 
 def _dtypes_box(where, usual: Setup) -> list[Dtype]:

@@ -3,9 +3,9 @@
 from profiler.analysis.experiment import Experiment
 from profiler.record.run import Run
 from profiler.spec.machine import Ceilings
-from profiler.spec.run import Generate, RunSpec
+from profiler.spec.run import BYTES, Generate, RunSpec, Sensitivity
 from profiler.theory.predict import bound
-from profiler.theory.step import step_cost
+from profiler.theory.step import active_parameters, parameters, step_cost
 
 START = 6.0  # seconds until a fresh process has its libraries and its machine is quiet
 SPAWN = 3.0  # of them before the worker's first word
@@ -13,12 +13,15 @@ LOADING = 5e8  # bytes/s of making or reading weights
 SLOWER = 2.5  # a library against the roofs
 ROUNDS, OVERTIME = 3, 3.0  # as the worker counts them
 COMPILING = 25.0  # seconds
+TRACING = 4.0  # seconds of passes under the profiler, and of reading what it saw
 CURVES = 25.0  # seconds of one machine curve
 UNKNOWN = (2e11, 2e10)  # FLOP/s and bytes/s of a machine that was never measured: only for this guess
 
 
 def expected(spec: RunSpec, roofs: Ceilings | None) -> float:
     """Seconds of one run, from its start to its end."""
+    if isinstance(spec.work, Sensitivity):
+        return _sensitivity(spec, spec.work, roofs)
     if not isinstance(spec.work, Generate) or spec.model is None:
         return CURVES
     work = spec.work
@@ -31,7 +34,31 @@ def expected(spec: RunSpec, roofs: Ceilings | None) -> float:
     rounds = max(work.seconds, min(ROUNDS * once, OVERTIME * work.seconds + once))
     around = 4 * SLOWER * seconds["prefill"] + 2.0  # cold, warm, and the kernels alone
     around += COMPILING if spec.setup.compile else 0.0
+    around += TRACING + 20 * SLOWER * seconds["decode"] if work.trace else 0.0
+    around += _compressing(spec) + _scoring(spec, work.quality, 2, roofs)
     return START + costs["decode"].weights / LOADING + around + rounds
+
+
+def _compressing(spec: RunSpec) -> float:
+    """Seconds of reading all weights once more, and writing them; another engine also makes a file of them."""
+    assert spec.model
+    whole = parameters(spec.model) * BYTES[spec.setup.dtype]
+    return whole * (1 if spec.setup.engine == "transformers" else 3) / LOADING if spec.setup.compressed else 0.0
+
+
+def _scoring(spec: RunSpec, tokens: int, passes: float, roofs: Ceilings | None) -> float:
+    """Seconds of letting models of this size foretell a text, and of loading the one that is compared with."""
+    if not tokens:
+        return 0.0
+    assert spec.model
+    rate = roofs.peak_in("float32") if roofs else UNKNOWN[0]
+    return passes * SLOWER * 2 * tokens * active_parameters(spec.model) / rate + parameters(spec.model) * BYTES["float32"] / LOADING
+
+
+def _sensitivity(spec: RunSpec, work: Sensitivity, roofs: Ceilings | None) -> float:
+    """Seconds of half a pass for each of two parts of each layer (the layers before the part are not asked again)."""
+    assert spec.model
+    return START + _scoring(spec, work.tokens, spec.model.layers + 2, roofs)
 
 
 def left(experiment: Experiment, now: float) -> float:

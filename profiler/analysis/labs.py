@@ -5,8 +5,9 @@ and what to say about the result. To add one is to add a row here, and its figur
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
-from profiler.analysis import findings, promises, recipes
+from profiler.analysis import compression, compression_table, compression_words, findings, promises, recipes, sensitivity
 from profiler.analysis.experiment import Experiment, Place, by_batch, by_bytes, by_context
 from profiler.analysis.findings import Finding
 from profiler.analysis.recipes import Conditions, Plan
@@ -32,6 +33,9 @@ class Lab:
     place: Place | None = None  # None: its runs tell curves of the machine, not steps of a model
     grid: Callable[[list[RunSpec]], list[RunSpec]] = lambda specs: specs  # where the predicted line is computed
     asks: tuple[str, ...] = ("model", "dtype", "threads", "device", "thorough")  # what a person chooses
+    table: Callable[[Experiment], list[dict[str, str]]] | None = None  # its data in words, where they are not steps along an axis
+    brief: Callable[[Experiment], list[dict[str, str]]] | None = None  # the same in fewer columns, for a terminal
+    values: Callable[[Experiment], list[dict[str, Any]]] | None = None  # the same as plain values, for JSON
 
 
 LABS = {
@@ -90,6 +94,31 @@ LABS = {
             "1",
             by_context,
             recipes.context_grid,
+        ),
+        Lab(
+            "compression",
+            "Compare methods",
+            "Does a smaller model run faster here, and is it still as good?",
+            compression.methods,
+            compression_words.finding,
+            compression_words.promise,
+            "method",
+            "1",
+            compression.by_method,
+            asks=("model", "dtype", "threads", "device", "thorough", "methods", "text"),
+            table=compression_table.table,
+            brief=compression_table.brief,
+            values=compression_table.values,
+        ),
+        Lab(
+            "sensitivity",
+            "Layer by layer",
+            "Which layers bear quantization badly?",
+            sensitivity.plan,
+            sensitivity.finding,
+            sensitivity.promise,
+            asks=("model", "dtype", "quantization", "threads", "device", "thorough", "text"),
+            table=sensitivity.table,
         ),
     )
 }
@@ -167,4 +196,7 @@ def command(lab: Lab, c: Conditions) -> str:
     dtypes = c.dtypes if "dtypes" in lab.asks else (c.setup.dtype,) if "dtype" in lab.asks else ()
     line += [word for dtype in dtypes for word in ("--dtype", dtype)]
     line += ["--threads", str(c.setup.threads), "--device", c.setup.device]
+    line += ["--methods", ",".join(c.methods)] if "methods" in lab.asks and c.methods else []
+    line += ["--quantization", c.setup.quantization] if "quantization" in lab.asks and c.setup.quantization else []
+    line += ["--text", c.text] if "text" in lab.asks and c.text else []
     return shlex.join(line + (["--thorough"] if c.thorough else []))

@@ -4,11 +4,18 @@ from profiler.analysis.experiment import Experiment
 from profiler.analysis.labs import Lab, conclude
 from profiler.spec.units import words
 
-CURVES = {"read": "B/s", "copy": "B/s", "triad": "B/s", "matmul": "FLOP/s", "matvec": "B/s"}
+CURVES = {"read": "B/s", "copy": "B/s", "triad": "B/s", "matmul": "FLOP/s", "matvec": "B/s", "sensitivity": "nats"}
+
+
+def wide(lab: Lab, experiment: Experiment) -> list[dict[str, str]]:
+    """All data of an experiment, one row a point, in words."""
+    return lab.table(experiment) if lab.table else rows(lab, experiment)
 
 
 def rows(lab: Lab, experiment: Experiment) -> list[dict[str, str]]:
-    """The data of an experiment, one row a point, in words."""
+    """The data of an experiment, one row a point, in words; no more columns than a terminal has room for."""
+    if short := lab.brief or lab.table:
+        return short(experiment)
     if lab.place is None:
         return [
             {"what": curve, "series": series, "at": words(x, "1" if curve == "matmul" else "B"), "reached": words(value, unit)}
@@ -53,6 +60,7 @@ def told(lab: Lab, experiment: Experiment) -> dict:
         "lab": lab.name,
         "finding": {"title": found.title, "sentence": found.sentence, "conclusive": found.conclusive, "numbers": found.numbers},
         "points": points,
+        **({"variants": lab.values(experiment)} if lab.values else {}),
         "curves": {curve: lines for curve in CURVES if (lines := experiment.points(curve))},
         "lost": [{"run": run.id, "title": run.spec.title, "status": run.status, "reason": run.reason} for run in experiment.lost],
     }

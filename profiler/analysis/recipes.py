@@ -59,6 +59,7 @@ class Plan:
 
     specs: tuple[RunSpec, ...]
     left_out: tuple[str, ...] = ()
+    absent: tuple[RunSpec, ...] = ()  # runs that were asked for and cannot be here; elsewhere, or earlier, they could
 
 
 def _generate(c: Conditions, model: ModelSpec, dtype: Dtype, **work) -> RunSpec:
@@ -66,14 +67,15 @@ def _generate(c: Conditions, model: ModelSpec, dtype: Dtype, **work) -> RunSpec:
     return RunSpec(model=model, work=Generate(trace=False, seconds=c.seconds, **work), setup=setup)
 
 
-def _possible(c: Conditions, specs: list[RunSpec], name: Callable[[RunSpec], str]) -> Plan:
-    """Those that fit into memory and into the time; the others by name, with their reason."""
+def possible(c: Conditions, specs: list[RunSpec], name: Callable[[RunSpec], str], patience: float | None = None) -> Plan:
+    """Those that fit into memory and into the time (`patience` seconds each); the others by name, with their reason."""
     kept, out = [], []
+    patience = c.patience if patience is None else patience
     for spec in specs:
         need, time = predict_memory(spec).peak, expected(spec, c.roofs)
         if need > c.room:
             out.append(f"{name(spec)} would need {words(need, 'B')} of memory, {words(c.room, 'B')} are free")
-        elif time > c.patience:
+        elif time > patience:
             out.append(f"{name(spec)} would take about {words(time, 's')}, longer than one point may")
         else:
             kept.append(spec)
@@ -90,7 +92,7 @@ def batches(c: Conditions) -> Plan:
     step = 1 if c.thorough else 2
     sizes = [1 << power for power in range(0, (top - 1).bit_length() + step, step)]
     specs = [_generate(c, c.model, c.setup.dtype, batch=size, prompt_tokens=SHORT, new_tokens=16) for size in sizes]
-    return _possible(c, specs, lambda spec: f"Batch {spec.generate.batch}")
+    return possible(c, specs, lambda spec: f"Batch {spec.generate.batch}")
 
 
 def batch_grid(specs: list[RunSpec]) -> list[RunSpec]:
@@ -106,13 +108,13 @@ def ladder(c: Conditions) -> Plan:
     for dtype in c.dtypes:
         dense = sorted((model for model in c.models if _plain(model)), key=parameters)
         specs = [_generate(c, model, dtype, prompt_tokens=SHORT, new_tokens=24) for model in dense]
-        possible = _possible(c, specs, lambda spec: f"{spec.model.name} in {spec.setup.dtype}" if spec.model else "")
+        fitting = possible(c, specs, lambda spec: f"{spec.model.name} in {spec.setup.dtype}" if spec.model else "")
         apart: list[RunSpec] = []
-        for spec in reversed(possible.specs):
+        for spec in reversed(fitting.specs):
             if not apart or by_bytes(spec)[0] * (1.1 if c.thorough else APART) <= by_bytes(apart[-1])[0]:
                 apart.append(spec)
         kept += reversed(apart)
-        out += possible.left_out[:1]  # the smallest that does not fit stands for all larger ones
+        out += fitting.left_out[:1]  # the smallest that does not fit stands for all larger ones
     return Plan(tuple(kept), tuple(f"{told}; so would every larger model" for told in out))
 
 
@@ -129,10 +131,10 @@ def contexts(c: Conditions) -> Plan:
     for batch in (1, 4):
         lengths = [1 << power for power in range(7, 14) if (1 << power) + 16 <= min(c.model.context, LONGEST)]
         tried = [_generate(c, c.model, c.setup.dtype, batch=batch, prompt_tokens=length, new_tokens=16) for length in lengths]
-        possible = _possible(c, tried, lambda spec: f"{spec.generate.prompt_tokens:,} tokens at batch {spec.generate.batch}")
-        out += possible.left_out[:1]
-        if possible.specs:
-            longest = possible.specs[-1]
+        fitting = possible(c, tried, lambda spec: f"{spec.generate.prompt_tokens:,} tokens at batch {spec.generate.batch}")
+        out += fitting.left_out[:1]
+        if fitting.specs:
+            longest = fitting.specs[-1]
             spaced = np.unique(np.linspace(32, longest.generate.prompt_tokens, 6 if c.thorough else 4).round())
             kept += [_with(longest, prompt_tokens=int(length)) for length in spaced]
     return Plan(tuple(kept), tuple(out))

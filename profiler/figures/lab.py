@@ -6,11 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
+from profiler.analysis.compression import aims, variants
 from profiler.analysis.experiment import Experiment, Landed, decode_cost, steady
 from profiler.analysis.fits import line
-from profiler.analysis.labs import Lab, Lines, aims, predicted
+from profiler.analysis.labs import Lab, Lines, predicted
+from profiler.analysis.labs import aims as lab_aims
 from profiler.analysis.promises import crossing_of
+from profiler.analysis.sensitivity import cells, kept
+from profiler.figures.compression import bars_figure, forecast_figure, pareto_figure
 from profiler.figures.curves import CYCLE, GREY, matmul_figure, staircase_figure
+from profiler.figures.sensitivity import kept_figure, sensitivity_figure
 from profiler.figures.style import GREEN, ORANGE, PINK, figure
 from profiler.spec.machine import Ceilings
 from profiler.spec.run import RunSpec
@@ -30,6 +35,7 @@ class View:
     roofs: dict[str, Ceilings]  # by number format; empty where nothing is known
     experiment: Experiment | None = None
     cache: int | None = None  # bytes of the last-level cache
+    processor: str = ""  # this machine's name
 
     @property
     def lines(self) -> Lines:
@@ -140,7 +146,7 @@ def straight_figures(view: View) -> list[Drawn]:
 
 def _planned(plot: go.Figure, view: View, colours: dict[str, str], scale: float) -> None:
     """Where the points would land by physics: hollow, with the model's name where it is what varies."""
-    for series, row in aims(view.lab, view.specs, view.roofs).items():
+    for series, row in lab_aims(view.lab, view.specs, view.roofs).items():
         named = "model" not in view.lab.asks and not view.landed  # once points have landed, they carry the names
         names = [_model_at(view, x) if named else "" for x, _ in row]
         plot.add_scatter(
@@ -220,10 +226,36 @@ def matmul_figures(view: View) -> list[Drawn]:
     return [("matmul", matmul_figure(points, TALL, expected), f"Rate of matrix products by size, {told} points measured")]
 
 
+def compression_figures(view: View) -> list[Drawn]:
+    """Speed against quality, and how well the speed was foretold; of random weights, speed and size alone."""
+    found = variants(view.experiment) if view.experiment else []
+    expected = aims(view.specs, view.roofs, view.processor)
+    told = f"{len(found)} points measured"
+    beside = ("forecast", forecast_figure(found, expected), f"Times as fast as uncompressed: physics, expected and measured, {told}")
+    more = [beside] if expected or len(found) > 1 else []
+    if any(spec.work.task == "generate" and spec.generate.quality for spec in view.specs):
+        return [("pareto", pareto_figure(found, expected), f"Decode speed against rise of perplexity, {told}"), *more]
+    size = ("size", bars_figure(found, expected, "weights"), f"Bytes of the weights by method, {told}")
+    return [("speed", bars_figure(found, expected, "speed"), f"Decode speed by method, {told}"), *more, *([size] if found else [])]
+
+
+def sensitivity_figures(view: View) -> list[Drawn]:
+    """Layers by parts, and what keeping the worst in 16 bits would bring."""
+    found = cells(view.experiment) if view.experiment else []
+    model, told = view.specs[0].model, f"{len(found)} points measured"
+    layers = model.layers if model else 0
+    drawn = [("sensitivity", sensitivity_figure(found, layers), f"Divergence by layer and part that is quantized alone, {told}")]
+    if view.experiment and found:
+        drawn.append(("kept", kept_figure(kept(view.experiment)), f"Divergence left by memory for parts in 16 bits, {told}"))
+    return drawn
+
+
 FIGURES: dict[str, Callable[[View], list[Drawn]]] = {
     "batch": batch_figures,
     "matmul": matmul_figures,
     "staircase": staircase_figures,
     "bytes": straight_figures,
     "context": straight_figures,
+    "compression": compression_figures,
+    "sensitivity": sensitivity_figures,
 }

@@ -100,7 +100,9 @@ class Said(Frozen):
     seconds: float  # that they took
 
 
-Curve = Literal["read", "copy", "triad", "matmul", "matvec", "packed", "few_rows", "scaling_read", "scaling_matmul", "scaling_matvec", "sensitivity"]
+Curve = Literal[
+    "read", "copy", "triad", "matmul", "matvec", "packed", "few_rows", "scaling_read", "scaling_matmul", "scaling_matvec", "sensitivity"
+]
 
 
 class Point(Frozen):

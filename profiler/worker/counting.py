@@ -12,7 +12,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import PreTrainedModel
 
-from profiler.worker.flops import KNOWN, flops_of
+from profiler.worker.flops import flops_of, formula_of
 from profiler.worker.groups import group, layer, pattern
 from profiler.worker.traffic import Moved, Storages, moved, tensors
 
@@ -57,7 +57,7 @@ class Counting(TorchDispatchMode):
         self.names = {module: name for name, module in model.named_modules()}
         self.head = model.get_output_embeddings() if isinstance(model, PreTrainedModel) else None
         self.storages = Storages()
-        self.weights = {self.storages.number(tensor) for tensor in tensors(model.state_dict())}  # what a checkpoint holds
+        self.weights = {self.storages.number(tensor) for tensor in tensors(model.state_dict(keep_vars=True))}  # what a checkpoint holds
         self.kv = {self.storages.number(tensor) for tensor in cache_tensors(cache)}
         self.stack: list[nn.Module] = []
         self.calls: list[Call] = []
@@ -81,12 +81,14 @@ class Counting(TorchDispatchMode):
         finally:
             self.current = None
         call.read, call.written = moved(func, args, kwargs or {}, out, self.storages)
+        if call.counted and self.stack:  # weights that the operator's module keeps in no tensor
+            call.weights += getattr(self.stack[-1], "packed_bytes", 0)
         self.calls.append(call)
         return out
 
     def _run(self, call: Call, func, args, kwargs):
         """Run a call; one that is made of others is opened, so that their FLOPs are counted."""
-        if func._overloadpacket not in KNOWN:
+        if formula_of(func) is None:
             with self:
                 out = func.decompose(*args, **kwargs)
             if out is not NotImplemented:

@@ -2,6 +2,7 @@
 
 import inspect
 from functools import cached_property
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -17,7 +18,7 @@ class Decoding:
         self.model, self.device = model, device
         self.kv = kv  # the KV cache's format; empty: the model's own
         self.prompt = prompt.to(device)
-        self.cache = None
+        self.cache: Any = None
         self.token = self.prompt[:, :1]
         self.said: list[torch.Tensor] = []  # the first sequence's new tokens, left on the device
 

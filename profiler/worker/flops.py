@@ -35,6 +35,8 @@ PACKED = (
     "mkldnn::_linear_pointwise",
     "mkl::_mkl_linear",
 )
+# the same, of packages that are loaded after this file, if at all
+LATE = tuple(f"bitsandbytes::{name}" for name in ("int8_mixed_scaled_mm", "int8_scaled_mm", "int8_linear_matmul", "gemv_4bit", "gemm_4bit"))
 
 
 def bound(operator, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -71,8 +73,9 @@ def _raw(flops: Formula) -> Formula:
     return flops
 
 
-def _packed(rows: torch.Tensor, *_, out_val: torch.Tensor, **__) -> float:
-    return 2.0 * out_val.numel() * rows.shape[-1]
+def _packed(rows: torch.Tensor, *_, out_val: Any, **__) -> float:
+    out = out_val[0] if isinstance(out_val, tuple) else out_val
+    return 2.0 * out.numel() * rows.shape[-1]
 
 
 def _grouped(rows: torch.Tensor, matrices: torch.Tensor, *_, out_val: torch.Tensor, **__) -> float:
@@ -106,7 +109,13 @@ FORMULAS = _formulas()  # what torch's FlopCounterMode takes as its custom_mappi
 KNOWN = {**flop_registry, **FORMULAS}
 
 
+def formula_of(operator) -> Formula | None:
+    """The formula for an operator; None where none is known."""
+    packet = operator._overloadpacket
+    return KNOWN.get(packet) or (_packed if packet._qualified_op_name in LATE else None)
+
+
 def flops_of(operator, args: tuple, kwargs: dict[str, Any], out: Any) -> float | None:
     """FLOPs of one call; None where no formula is known."""
-    formula = KNOWN.get(operator._overloadpacket)
+    formula = formula_of(operator)
     return None if formula is None else float(formula(*args, **kwargs, out_val=out))

@@ -9,6 +9,9 @@ import re
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
+from profiler.worker.quantize_modules import Packed
+
+LINEAR = nn.Linear | Conv1D | Packed
 # the first row that the class's name matches
 PARTS = (
     (r"Norm", "norms"),
@@ -33,7 +36,7 @@ def group(stack: list[nn.Module], head: nn.Module | None) -> str:
     for module in reversed(stack):
         name = type(module).__name__
         part = next((part for pattern, part in PARTS if re.search(pattern, name)), None)
-        if part == "attention" and isinstance(stack[-1], nn.Linear | Conv1D):
+        if part == "attention" and isinstance(stack[-1], LINEAR):
             return "attention projections"
         if part or not _plain(module):
             return part or name
@@ -42,7 +45,7 @@ def group(stack: list[nn.Module], head: nn.Module | None) -> str:
 
 def _plain(module: nn.Module) -> bool:
     """A building block that belongs to whatever holds it."""
-    return type(module).__module__.startswith("torch.nn") or isinstance(module, Conv1D) or "Activation" in type(module).__name__
+    return type(module).__module__.startswith("torch.nn") or isinstance(module, LINEAR) or "Activation" in type(module).__name__
 
 
 def layer(name: str) -> int | None:

@@ -7,13 +7,15 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from profiler.record.events import Finished, Job
-from profiler.worker import ceilings, fetch, generate
+from profiler.worker import ceilings, fetch, generate, sensitivity, write
 from profiler.worker.channel import Channel
 
 TASKS: dict[str, Callable[[Job, Channel], Finished]] = {
     "generate": generate.run,
     "ceilings": ceilings.run,
     "fetch": fetch.run,
+    "sensitivity": sensitivity.run,
+    "write": write.run,
 }
 
 

@@ -9,6 +9,7 @@ from math import prod
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from torch.utils._pytree import tree_leaves
 
 aten = torch.ops.aten
@@ -52,8 +53,16 @@ class Storages:
 
 
 def tensors(values: Any) -> list[torch.Tensor]:
-    """All tensors in nested arguments, in order."""
-    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)]
+    """All tensors in nested arguments, in order; of one that is made of others, those."""
+    return [part for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor) for part in _parts(leaf)]
+
+
+def _parts(tensor: torch.Tensor) -> list[torch.Tensor]:
+    """A package's quantized tensor is levels, scales and zero points in a wrapper that holds nothing itself."""
+    if not is_traceable_wrapper_subclass(tensor):
+        return [tensor]
+    names, _ = tensor.__tensor_flatten__()
+    return [part for name in names for part in _parts(getattr(tensor, name))]
 
 
 def moved(operator, args: tuple, kwargs: dict[str, Any], out: Any, storages: Storages) -> tuple[Moved, Moved]:

@@ -12,7 +12,7 @@ from profiler.worker.gguf_export import FAMILIES
 from tests.worker.reading import Heard, job, reader
 
 PACKAGES = {"onnxruntime": "onnxruntime_genai", "llama.cpp": "cyllama"}
-CLOSE = {"onnxruntime": 1e-4, "llama.cpp": 0.02}  # of the logits' spread; llama.cpp takes activations and soft-max from half-precision tables
+CLOSE = {"onnxruntime": 1e-4, "llama.cpp": 0.02}  # of the spread of logits; llama.cpp looks soft-max up in half precision
 NARROW = {"onnxruntime": ("int4-onnx", "int8-onnx"), "llama.cpp": ("q4_0", "q8_0")}
 PROMPT = torch.arange(5, 29).view(2, 12)
 NEW = 8
