@@ -72,11 +72,15 @@ def table(found: list[Variant], experiment: Experiment) -> Table:
     return made
 
 
+def _cut(found: list[Variant], base: Variant) -> str:
+    return ", ".join(f"{one.weights / base.weights:.2f} of the weights at x {one.gain[0]:.2f}" for one in found if one.gain)
+
+
 def claims(found: dict[str, Variant], spent: float, everything: bool) -> dict[str, bool]:
     """What must hold → whether it does."""
     fast = [one for one in found.values() if one.run.spec.setup.quantization and one.faster]
     int8, zeros, wanda, base = (found[name].quality for name in ("int8", "magnitude", "wanda", "none"))
-    cut = found["channels"]
+    cut = [found[name] for name in ("channels", "layers")]
     assert int8
     assert zeros
     assert wanda
@@ -86,8 +90,8 @@ def claims(found: dict[str, Variant], spent: float, everything: bool) -> dict[st
         f"int8's perplexity is {int8.loss - base.loss:+.2%} of the baseline's, within 2 %": abs(int8.loss - base.loss) <= 0.02,
         f"{len(fast)} quantized variants are faster than bfloat16 for certain, at least two": len(fast) >= 2,
         f"magnitude loses {zeros.loss:+.0%}, Wanda {wanda.loss:+.0%}": zeros.loss_interval[0] > wanda.loss_interval[1],
-        f"fewer channels: {cut.weights / found['none'].weights:.2f} of the weights, x {cut.gain[0] if cut.gain else 0:.2f}": (
-            cut.weights < found["none"].weights and cut.faster
+        f"with parts taken out, {_cut(cut, found['none'])}: smaller, and faster for certain": (
+            all(one.weights < found["none"].weights for one in cut) and any(one.faster for one in cut)
         ),
     }
     return told if everything else told | {f"it took {spent:.0f} s, at most {LIMIT:.0f}": spent <= LIMIT}

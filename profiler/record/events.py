@@ -101,7 +101,18 @@ class Said(Frozen):
 
 
 Curve = Literal[
-    "read", "copy", "triad", "matmul", "matvec", "packed", "few_rows", "scaling_read", "scaling_matmul", "scaling_matvec", "sensitivity"
+    "read",
+    "copy",
+    "triad",
+    "matmul",
+    "matvec",
+    "packed",
+    "packed_call",
+    "few_rows",
+    "scaling_read",
+    "scaling_matmul",
+    "scaling_matvec",
+    "sensitivity",
 ]
 
 
@@ -113,7 +124,7 @@ class Point(Frozen):
     curve: Curve
     series: str  # which line of the figure: "float32", "2 threads", "attention"
     x: float  # bytes of the working set of one core, rows of the matrices or of the input, threads, or a layer's number; by the curve
-    value: float  # bytes/s, FLOP/s, or nats of divergence; by the curve
+    value: float  # bytes/s, FLOP/s, seconds, or nats of divergence; by the curve
 
 
 class OpRow(Frozen):

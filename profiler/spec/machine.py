@@ -69,6 +69,7 @@ class Ceilings(Frozen):
     matmul: dict[str, float]  # dtype → FLOP/s of the best large matrix product
     matvec: dict[str, float]  # dtype → bytes/s of weights that the library's matrix-vector product reads: decode's own shape
     packed: dict[str, float] = Field(default_factory=dict)  # quantization → bytes/s of packed weights in the product of one row
+    packed_call: dict[str, float] = Field(default_factory=dict)  # quantization → seconds of such a product with hardly any work in it
     dispatch: float = Field(gt=0)  # seconds for one tiny eager operator
     canary_matmul: float  # FLOP/s of the canary's small product at that moment: later ones are compared with it
     few_rows: dict[int, float] = Field(default_factory=dict)  # rows → bytes/s of weights in a product of so many rows, as matvec for one

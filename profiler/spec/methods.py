@@ -163,6 +163,7 @@ METHODS: dict[str, Method] = {
         {"pruning": Pruning(method="layers", share=0.2)},
         "The layers that change their input least: everything becomes smaller, the framework's time too.",
         "Men et al. 2024, ShortGPT, arXiv 2403.03853",
+        quick=True,
     ),
 }
 

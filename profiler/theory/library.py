@@ -50,9 +50,9 @@ class Library:
         ends = outputs * self._end(rows) if rows <= FEW_ROWS else 0.0
         return calls * k.call[1 if rows <= 1 else max(k.call)] + ends + size * slower * self._each(rows)
 
-    def packed(self, size: float, outputs: float, calls: float, name: str) -> float:
-        """Seconds of products of one row with `size` bytes of matrices in a quantized format, fixed times as for plain ones."""
-        return calls * self.kernels.call[1] + outputs * self._end(1) + size / self.ceilings.packed[name]
+    def packed(self, size: float, calls: float, name: str) -> float:
+        """Seconds of products of one row with `size` bytes of matrices in a quantized format."""
+        return calls * self.ceilings.packed_call.get(name, 0.0) + size / self.ceilings.packed[name]
 
     def _end(self, rows: float) -> float:
         """Seconds that each output adds: what a narrow matrix takes more than a wide one of as many numbers."""

@@ -130,9 +130,8 @@ def _kernel(model: ModelSpec, work: Generate, phase: str, op: Op, library: Libra
 
 def _packed(model: ModelSpec, op: Op, library: Library, packed: str) -> float:
     """Seconds of a decode step's products with quantized weights: fewer bytes at another rate, else as before."""
-    elements = op.cost.flops / 2 / op.rows
-    calls, outputs = _shape(model, op, elements)
-    return library.packed(op.cost.weights, outputs, calls, HEADS.get(packed, packed) if op.name == "lm_head" else packed)
+    calls, _ = _shape(model, op, op.cost.flops / 2 / op.rows)
+    return library.packed(op.cost.weights, calls, HEADS.get(packed, packed) if op.name == "lm_head" else packed)
 
 
 def _shape(model: ModelSpec, op: Op, elements: float) -> tuple[float, float]:

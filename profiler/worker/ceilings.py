@@ -141,6 +141,7 @@ class Bench:
             matvec=self._matvecs(),
             dispatch=tiny,
             canary_matmul=canary_matmul,
+            packed_call={name: value for name, _, value in self._of("packed_call")},
             packed={name: value for name, _, value in self._of("packed")},
             few_rows={int(x): value for _, x, value in self._of("few_rows")},
             scaling=self._scaling(),

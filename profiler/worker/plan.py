@@ -13,7 +13,7 @@ from profiler.record.events import Curve
 from profiler.spec.run import BYTES, Setup
 from profiler.worker import products
 from profiler.worker.bandwidth import ARRAYS, Kernel, cache_size, is_processor, main_memory_size, step_rate, steps
-from profiler.worker.products import NUMPY, Products, matvec_rate, packed_formats, packed_rate
+from profiler.worker.products import NUMPY, Products, matvec_rate, packed_call, packed_formats, packed_rate
 
 ALIGNED = 64  # rows of a matrix come in such steps
 
@@ -147,11 +147,14 @@ class Plan:
         return Probe("matvec", dtype, float(rows), self.threads, 1.2 * seconds, partial(self._matvec_rate, dtype, rows, seconds))
 
     def _packed(self, seconds: float) -> list[Probe]:
-        """The matrix-vector product with quantized weights, where the library has a kernel for it."""
-        return [
+        """The product of one row with quantized weights, where the library has a kernel for it: its rate, and what a call takes."""
+        names = packed_formats(self.setup)
+        rates = [
             Probe("packed", name, 1.0, self.threads, 1.5 * seconds, partial(packed_rate, name, self.array, self.setup, seconds))
-            for name in packed_formats(self.setup)
+            for name in names
         ]
+        calls = [Probe("packed_call", name, 1.0, self.threads, 0.05, partial(packed_call, name, self.setup, 0.04)) for name in names]
+        return rates + calls
 
     def _few_rows(self, seconds: float) -> list[Probe]:
         """Products with a few rows, which decide what a wider batch costs: libraries have other kernels for them than for one."""

@@ -7,6 +7,7 @@ processors), so a form is dropped as soon as its next size would take too long.
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -77,7 +78,8 @@ def matvec_rate(dtype: str, size: int, rows: int, setup: Setup, seconds: float) 
     return weight.nbytes / best(lambda: linear(inputs, laid), setup.device, seconds)
 
 
-SIDE = 2048  # rows and columns of one quantized matrix; as many equal ones as fill main memory's share are multiplied in turn
+LINES, COLUMNS = 4096, 768  # of one quantized matrix: narrow, as those of small models, where a kernel's fixed times show
+SMALL = 64  # lines and columns of a matrix with hardly any work in it
 
 
 def packed_formats(setup: Setup) -> list[str]:
@@ -88,48 +90,36 @@ def packed_formats(setup: Setup) -> list[str]:
 
 
 def packed_rate(name: str, size: float, setup: Setup, seconds: float) -> float:
-    """Bytes/s of packed weights at which one row is multiplied with quantized matrices of `size` bytes in all."""
-    one = PACKED[name](getattr(torch, setup.dtype))
-    calls = [one() for _ in range(max(round(size / (SIDE * SIDE * WEIGHT[name])), 1))]
-    return len(calls) * SIDE * SIDE * WEIGHT[name] / best(lambda: [call() for call in calls], setup.device, seconds)
+    """Bytes/s of packed weights at which one row is multiplied with quantized matrices of `size` bytes in all, one after the other."""
+    one = LINES * COLUMNS * WEIGHT[name]
+    calls = PACKED[name](LINES, COLUMNS, getattr(torch, setup.dtype), max(round(size / one), 1))
+    return len(calls) * one / best(lambda: [call() for call in calls], setup.device, seconds)
 
 
-def _int8_rows(dtype: torch.dtype) -> Callable[[], Callable[[], torch.Tensor]]:
-    row, scales = torch.full((1, SIDE), 0.5, dtype=dtype), torch.full((SIDE,), 0.01, dtype=dtype)
-
-    def made() -> Callable[[], torch.Tensor]:
-        weight = torch.ones(SIDE, SIDE, dtype=torch.int8)
-        return lambda: torch._weight_int8pack_mm(row, weight, scales)
-
-    return made
+def packed_call(name: str, setup: Setup, seconds: float) -> float:
+    """Seconds of one such product with hardly any work in it."""
+    calls = PACKED[name](SMALL, SMALL, getattr(torch, setup.dtype), 20)
+    return best(lambda: [call() for call in calls], setup.device, seconds) / len(calls)
 
 
-def _int4_rows(dtype: torch.dtype) -> Callable[[], Callable[[], torch.Tensor]]:
-    row, scales = torch.full((1, SIDE), 0.5, dtype=dtype), torch.full((SIDE // 32, SIDE, 2), 0.01, dtype=dtype)
-    packed = torch._convert_weight_to_int4pack_for_cpu(torch.ones(SIDE, SIDE, dtype=torch.int32), 1)
-
-    def made() -> Callable[[], torch.Tensor]:
-        weight = packed.clone()
-        return lambda: torch._weight_int4pack_mm_for_cpu(row, weight, 32, scales)
-
-    return made
+def _int8_rows(lines: int, columns: int, dtype: torch.dtype, count: int) -> list[Callable[[], torch.Tensor]]:
+    row, scales = torch.full((1, columns), 0.5, dtype=dtype), torch.full((lines,), 0.01, dtype=dtype)
+    weights = [torch.ones(lines, columns, dtype=torch.int8) for _ in range(count)]
+    return [partial(torch._weight_int8pack_mm, row, weight, scales) for weight in weights]
 
 
-def _quantized_ones() -> torch.Tensor:
+def _int4_rows(lines: int, columns: int, dtype: torch.dtype, count: int) -> list[Callable[[], torch.Tensor]]:
+    row, scales = torch.full((1, columns), 0.5, dtype=dtype), torch.full((columns // 32, lines, 2), 0.01, dtype=dtype)
+    packed = torch._convert_weight_to_int4pack_for_cpu(torch.ones(lines, columns, dtype=torch.int32), 1)
+    return [partial(torch._weight_int4pack_mm_for_cpu, row, packed.clone(), 32, scales) for _ in range(count)]
+
+
+def _int8_fbgemm(lines: int, columns: int, dtype: torch.dtype, count: int) -> list[Callable[[], torch.Tensor]]:
+    row = torch.full((1, columns), 0.5)
     with warnings.catch_warnings():  # torch means to replace its own quantized tensors, but its fused product still wants one
         warnings.simplefilter("ignore")
-        return torch.quantize_per_tensor(torch.ones(SIDE, SIDE), 0.01, 0, torch.qint8)
-
-
-def _int8_fbgemm(dtype: torch.dtype) -> Callable[[], Callable[[], torch.Tensor]]:
-    row = torch.full((1, SIDE), 0.5)
-    weight = _quantized_ones()
-
-    def made() -> Callable[[], torch.Tensor]:
-        packed = torch.ops.quantized.linear_prepack(weight, None)
-        return lambda: torch.ops.quantized.linear_dynamic(row, packed)
-
-    return made
+        weight = torch.quantize_per_tensor(torch.ones(lines, columns), 0.01, 0, torch.qint8)
+    return [partial(torch.ops.quantized.linear_dynamic, row, torch.ops.quantized.linear_prepack(weight, None)) for _ in range(count)]
 
 
 PACKED = {"int8-rows": _int8_rows, "int4-rows-g32": _int4_rows, "int8-fbgemm": _int8_fbgemm}
