@@ -46,12 +46,12 @@ def lab(
         return print_json({"labs": {row.name: row.question for row in LABS.values()}}) if as_json else terminal.show_labs()
     with border(as_json):
         recipe, jobs = find_lab(name), jobs_here()
-        compressing = "methods" in recipe.asks
+        compressing = bool({"methods", "quantization"} & set(recipe.asks))
         formats: list[str | None] = [*dtype] if dtype else [COMPRESSED_FROM if compressing else None]
         setups = [setup_of(device, threads, each) for each in formats]
         setups[0] = Setup.model_validate(setups[0].model_dump() | {"quantization": quantization})
         chosen = resolve(model) if "model" in recipe.asks else None
-        kept, refused = _methods(methods, quick, setups[0], chosen) if compressing and chosen else ((), {})
+        kept, refused = _methods(methods, quick, setups[0], chosen) if "methods" in recipe.asks and chosen else ((), {})
         usual = _conditions(jobs, setups, chosen, device)
         conditions = replace(usual, thorough=thorough, methods=kept, refused=refused, text=text)
         _run(recipe, conditions, jobs, as_json)

@@ -27,7 +27,6 @@ from profiler.spec.units import words
 
 OUT, ERR = Console(), Console(stderr=True)
 LOOK = 0.5  # seconds: a terminal that redraws more often takes time from the measured cores
-COLUMNS = 6  # of a table of an experiment beside the first one; more are put below
 COLOURS = {"note": "dim", "doubt": "yellow", "alarm": "red"}
 
 
@@ -143,25 +142,14 @@ def show_experiment(lab: Lab, experiment: Experiment, again: str) -> None:
     lines = [{name: value for name, value in row.items() if name != "run"} for row in outcome_rows(lab, experiment)]
     OUT.print(f"[bold]{found.title}[/bold]", highlight=False)
     OUT.print(found.sentence, highlight=False)
-    for table in _tables(lines):
+    if lines:
+        table = Table(*lines[0], box=None, header_style="dim")
+        for line in lines:
+            table.add_row(*line.values())
         OUT.print(table)
     for run in experiment.lost:
         OUT.print(f"[yellow]{run.spec.title}: {run.status}. {run.reason}[/]", highlight=False)
     OUT.print(f"Again: [bold]{again}[/bold]", highlight=False, soft_wrap=True)
-
-
-def _tables(lines: list[dict[str, str]]) -> list[Table]:
-    """Rows of words as a table; as several below each other, all with the first column, where one would be too wide to read."""
-    names = list(lines[0]) if lines else []
-    rest = names[1:] if len(names) > COLUMNS + 1 else []
-    parts = [names[:1] + rest[start : start + COLUMNS] for start in range(0, len(rest), COLUMNS)] if rest else [names][: bool(names)]
-    made = []
-    for part in parts:
-        table = Table(*part, box=None, header_style="dim")
-        for line in lines:
-            table.add_row(*(line[name] for name in part))
-        made.append(table)
-    return made
 
 
 def show_labs() -> None:

@@ -140,6 +140,11 @@ class Variant:
         """Whether other programs took a good part of a core meanwhile."""
         return (foreign_load(self.run) or 0.0) > BUSY
 
+    @property
+    def calm(self) -> bool:
+        """Whether neither this run nor the uncompressed one was disturbed."""
+        return not self.disturbed and not (self.base and self.base.disturbed)
+
     @cached_property
     def gain(self) -> Ratio | None:
         """Times as fast as the uncompressed model; the interval is that of both medians and of the machine's drift. None without one."""
@@ -154,8 +159,8 @@ class Variant:
 
     @property
     def faster(self) -> bool:
-        """Whether it is faster for certain."""
-        return self.gain is not None and self.gain[1] > 1
+        """Whether it is faster for certain; a measurement beside busy programs is not."""
+        return self.gain is not None and self.gain[1] > 1 and self.calm
 
     @property
     def narrow(self) -> bool:

@@ -165,7 +165,7 @@ def _ruined(others: list[Variant]) -> str:
 
 def _slower(others: list[Variant]) -> str:
     """What became smaller, and slower for certain."""
-    slow = [one for one in others if one.base and one.weights < one.base.weights and one.gain and one.gain[2] < 1 / FELT]
+    slow = [one for one in others if one.base and one.weights < one.base.weights and one.gain and one.gain[2] < 1 / FELT and one.calm]
     if not slow:
         return ""
     rates = ", ".join(f"{one.title} {one.gain[0]:.2f} ×" for one in slow if one.gain)
@@ -209,7 +209,7 @@ def promise(specs: list[RunSpec], roofs: dict[str, Ceilings]) -> str:
 def foretold(experiment: Experiment, processor: str = "") -> str:
     """How many forecasts of speed held, and those that did not; empty where nothing was foretold."""
     known = {aim.name: aim.forecast for aim in aims(experiment.specs, experiment.roofs, processor) if aim.forecast.expected}
-    tried = [(one, known[one.name]) for one in variants(experiment) if one.gain and one.name in known]
+    tried = [(one, known[one.name]) for one in variants(experiment) if one.gain and one.calm and one.name in known]
     if not tried:
         return ""
     missed = [(one, said) for one, said in tried if one.gain and not _within(one.gain, said)]

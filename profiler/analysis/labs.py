@@ -138,8 +138,9 @@ def conclude(lab: Lab, experiment: Experiment) -> Finding:
     busy = [point for point in points if point.disturbed]
     if not busy:
         return found
+    separator = "\n" if "\n" in found.sentence else " "
     which = f"{len(busy)} of the {len(points)} points {'were' if len(busy) > 1 else 'was'} measured"
-    warned = f" Other programs were busy while {which} (hollow in the figure): run it again on a quieter machine."
+    warned = f"{separator}Other programs were busy while {which} (hollow in the figure): run it again on a quieter machine."
     if len(busy) * 2 < len(points):
         return replace(found, sentence=found.sentence + warned)
     return replace(found, title="Inconclusive: other programs were busy meanwhile", sentence=found.sentence + warned, conclusive=False)

@@ -249,7 +249,9 @@ def forecast_figure(found: list[Variant], aims: list[Aim]) -> go.Figure:
         hovertemplate="%{x}<br>measured × %{y:.2f}<extra></extra>",
     )
     ends = (
-        [value for _, _, low, high in known for value in (low, high)] + [aim.forecast.physics for aim in aims] + [gain[0] for gain in gains]
+        [value for _, _, low, high in known for value in (low, high)]
+        + [aim.forecast.physics for aim in aims]
+        + [end for gain in gains for end in gain]
     )
     span = [log10(min([0.8, *(end for end in ends if end > 0)])) - 0.05, log10(max([1.5, *ends])) + 0.08]
     plot.update_yaxes(type="log", tickvals=[0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8, 12, 16], tickformat="~g", range=span)

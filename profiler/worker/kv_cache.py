@@ -50,7 +50,7 @@ def _kept(dtype: torch.dtype) -> torch.dtype:
     return torch.bfloat16 if dtype == torch.float32 else dtype
 
 
-def made(model: PreTrainedModel, kv: str) -> DynamicCache | None:
+def made(model: PreTrainedModel, kv: str) -> Any:  # models have caches of many classes
     """An empty cache of that format; None, for no format, lets the model make its own.
 
     Raises ValueError for other formats, and for a model that keeps something else than keys and values.

@@ -296,6 +296,16 @@ def test_smaller_but_slower_is_said():
     assert "slower" not in finding(comparison()).sentence
 
 
+def test_a_disturbed_run_proves_nothing():
+    """int8 beside busy programs: neither the best nor slower for certain; the warning is a line of its own."""
+    made = comparison({name: OUTCOMES[name] for name in ("none", "int8", "channels")})
+    busy = variant(made.runs[1].spec, 0.0075, 0.5, scored(0.004), foreign=1.0)
+    found = replace(made, runs=(made.runs[0], busy, made.runs[2]))
+
+    assert best(variants(found)) is None
+    assert conclude(LAB, found).sentence.splitlines()[-1].startswith("Other programs were busy while 1 of the 3")
+
+
 def test_a_model_from_a_4_bit_file_is_no_fair_judge_of_4_bits():
     """The default model was unpacked from one, and the finding says so."""
     assert "comes from a 4-bit file here" in finding(comparison()).sentence

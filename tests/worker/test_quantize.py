@@ -32,6 +32,7 @@ TINY = {
     "bos_token_id": 0,
 }
 OWN = {"int8-rows": "bfloat16", "int4-rows-g32": "bfloat16", "int8-fbgemm": "float32"}
+FREE = {"aten::to", "aten::view", "aten::reshape", "aten::empty", "aten::lift_fresh"}  # that a trace cannot place, and that do nothing
 COSINE = {"int8-rows": 0.999, "int4-rows-g32": 0.98, "int8-fbgemm": 0.998}  # of logits with those of the unquantized model
 
 
@@ -296,10 +297,9 @@ def test_a_quantized_model_is_traced(name):
 
     for traced in found.values():
         assert {"attention projections", "attention", "MLP", "norms", "embedding", "lm_head"} <= {row.group for row in traced.rows}
-        assert sum(row.seconds for row in traced.rows if row.group == "untold") < 0.05 * traced.wall
-    assert sum(row.weights for row in found["decode"].rows) == pytest.approx(
-        stored_bytes(model), rel=0.5 if name == "int8-fbgemm" else 0.03
-    )
+        assert {row.op for row in traced.rows if row.group == "untold"} <= FREE
+    slack = 0.5 if name == "int8-fbgemm" else 0.03  # there a step reads one row of an embedding that is held in full
+    assert sum(row.weights for row in found["decode"].rows) == pytest.approx(stored_bytes(model), rel=slack)
 
 
 # --- what cannot be
