@@ -4,7 +4,7 @@
 
 at least five variants; int8 within 2 % of the baseline's perplexity; at least two quantized variants faster than bfloat16 at
 decode, for certain; magnitude pruning worse than Wanda; structured pruning smaller and faster; all of it within four minutes.
-Beside each measured speed-up stands what physics allows and what was foretold. Ratios only: every variant is held against the
+Beside each measured speed-up stands what was foretold, and what fewer bytes and FLOPs would bring alone. Ratios only: every variant is held against the
 uncompressed model of the same experiment. Exit code 1 if something does not hold. `--all`: every method that runs here.
 """
 
@@ -49,7 +49,7 @@ def main(everything: bool) -> int:
 
 def table(found: list[Variant], experiment: Experiment) -> Table:
     """One row a variant."""
-    made = Table("method", "tok/s", "x measured", "x foretold", "x physics", "weights", "file", "perplexity", "KL", "agree", "cloze")
+    made = Table("method", "tok/s", "x measured", "x foretold", "x by bytes", "weights", "file", "perplexity", "KL", "agree", "cloze")
     roofs = next((run.ceilings for run in experiment.finished if run.ceilings), None)
     base = found[0].run.spec
     for one in found:

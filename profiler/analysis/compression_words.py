@@ -203,7 +203,7 @@ def promise(specs: list[RunSpec], roofs: dict[str, Ceilings]) -> str:
         return "Not measured yet, and this machine's ceilings are not known"
     most = max(known, key=lambda aim: aim.forecast.physics)
     times = f"{most.forecast.physics:.2g}"
-    return f"Predicted: physics allows {most.label} up to {times} times the speed; what it loses, only a measurement tells"
+    return f"Predicted: by its bytes alone, {most.label} is {times} times as fast; what it loses, only a measurement tells"
 
 
 def foretold(experiment: Experiment, processor: str = "") -> str:

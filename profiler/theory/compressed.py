@@ -23,7 +23,7 @@ SERVERS = ("EPYC", "Xeon", "Neoverse", "Graviton", "Altra")  # processors of ser
 class Forecast:
     """Speed-ups of decode over the uncompressed model: above 1 is faster."""
 
-    physics: float  # ratio of the least times
+    physics: float  # ratio of the least times: what fewer bytes and FLOPs bring alone; no limit, since other time may go as well
     expected: float | None  # None where nothing is known about the kernels
     low: float | None
     high: float | None

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from profiler.worker.gguf_export import FAMILIES, check, export
+from profiler.worker.gguf_export import export
 
 LONG = {"rope_type": "longrope", "long_factor": [4.0] * 12, "short_factor": [1.0 + i / 20 for i in range(12)]}
 LONG |= {"original_max_position_embeddings": 512, "partial_rotary_factor": 0.75, "rope_theta": 10000.0}
@@ -16,6 +16,7 @@ GEMMA3 = {
     "sliding_attention": {"rope_type": "default", "rope_theta": 5000.0},
 }
 
+CLOSE, GELU = 1e-3, 4e-3  # of the spread of logits; llama.cpp looks GELU up in a table of half precision
 # name → what differs from a small model of its family, which is the word before the dot
 CASES: dict[str, dict] = {
     "llama": {},
@@ -52,11 +53,11 @@ def model(case: str, **changes) -> PreTrainedModel:
         "max_position_embeddings": 1024,
         "pad_token_id": 0,
     }
-    config = AutoConfig.for_model(case.split(".")[0], **(plain | CASES.get(case, {}) | changes))
+    config = AutoConfig.for_model(case.partition(".")[0], **(plain | CASES.get(case, {}) | changes))
     torch.manual_seed(0)
     made = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
     with torch.no_grad():
-        for name, parameter in made.named_parameters():
+        for parameter in made.parameters():
             parameter.add_(torch.randn_like(parameter) * (0.05 if parameter.dim() > 1 else 0.2))
     return made
 
@@ -87,5 +88,4 @@ def test_a_family_says_the_same_in_llamacpp(case, tmp_path):
     export(made, tmp_path / "model.gguf", "float32")
 
     found = logits_by_llamacpp(tmp_path / "model.gguf", ids)
-    print(case, (found - expected).abs().max(), expected.std())
-    assert torch.allclose(found, expected, atol=1e-3 * float(expected.std()), rtol=1e-3)
+    assert (found - expected).abs().max() < (GELU if case.startswith("gemma") else CLOSE) * expected.std()
