@@ -4,7 +4,8 @@
 
 at least five variants; int8 within 2 % of the baseline's perplexity; at least two quantized variants faster than bfloat16 at
 decode, for certain; magnitude pruning worse than Wanda; structured pruning smaller and faster; all of it within four minutes.
-Beside each measured speed-up stands what was foretold, and what fewer bytes and FLOPs would bring alone. Ratios only: every variant is held against the
+Beside each measured speed-up stands what was foretold, and what fewer
+bytes and FLOPs would bring alone. Ratios only: every variant is held against the
 uncompressed model of the same experiment. Exit code 1 if something does not hold. `--all`: every method that runs here.
 """
 

@@ -22,6 +22,7 @@ OUTCOMES = {
     "magnitude": (0.012, 1.0, 1.4),
     "wanda": (0.0121, 1.0, 0.4),
     "channels": (0.0105, 0.84, 1.1),
+    "layers": (0.0102, 0.84, 1.2),
 }
 BYTES = 269_030_016.0  # of SmolLM2-135M in 16 bits
 TOKENS = 1024

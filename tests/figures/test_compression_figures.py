@@ -83,9 +83,9 @@ def test_a_forecast_stands_beside_what_was_measured():
     """Physics, expectation and measurement in one column of each method; 1 is no change."""
     said = traces(forecast_figure(variants(comparison()), aims(planned_specs(), ROOFS)))
 
-    assert list(said["measured"].x) == ["int8", "int4", "gguf-q4", "magnitude", "wanda", "channels"]
+    assert list(said["measured"].x) == ["int8", "int4", "gguf-q4", "magnitude", "wanda", "channels", "layers"]
     assert said["measured"].y[0] == pytest.approx(1.6)
-    assert set(said["physics allows"].x) == set(said["measured"].x)
+    assert set(said["by fewer bytes alone"].x) == set(said["measured"].x)
     assert set(said["as fast"].y) == {1.0}
     assert said["expected"].x
 

@@ -16,7 +16,7 @@ from tests.compressed import OUTCOMES, comparison, sensitivity, spoken
 
 VIEWS = ("Compare methods", "Layer by layer", "On other hardware", "What others measured")
 HERE = Setup(device="cpu", threads=this_machine().cores, dtype="bfloat16")
-HERE_TOO = ("none", "int8", "int4", "magnitude", "wanda", "channels")  # methods that torch alone runs
+HERE_TOO = ("none", "int8", "int4", "magnitude", "wanda", "channels", "layers")  # methods that torch alone runs
 MODEL = models.rows()[models.DEFAULT].spec()
 
 
@@ -90,10 +90,10 @@ def test_a_comparison_is_shown_by_its_link(app):
 
     assert not at.exception
     assert at.subheader[0].value == "With int8 weights it is 1.6 times as fast, for +0.40 % perplexity"
-    assert any("6 points measured" in alt for alt in alts(at))
+    assert any("7 points measured" in alt for alt in alts(at))
     assert sum(alt.startswith("Waterfall") for alt in alts(at)) == 2
     assert at.multiselect(key="methods").value == list(HERE_TOO[1:])
-    assert "--methods int8,int4,magnitude,wanda,channels" in at.code[0].value
+    assert "--methods int8,int4,magnitude,wanda,channels,layers" in at.code[0].value
     assert any("against float32" in table.value.columns for table in at.dataframe)
 
 
@@ -112,7 +112,7 @@ def test_a_comparison_made_where_more_can_run_is_shown_too(app):
     made = comparison(setup=HERE)
     at = visit(app, lab=kept(made))
 
-    assert any("7 points measured" in alt for alt in alts(at))
+    assert any("8 points measured" in alt for alt in alts(at))
 
 
 def test_the_newest_comparison_of_the_same_methods_is_shown(app):
@@ -169,7 +169,7 @@ def test_the_button_queues_the_uncompressed_model_first(app, monkeypatch):
     (whole,) = Store().wholes("lab-compression-")
 
     assert not at.exception
-    assert [run.spec.setup.compressed for run in Store().parts(whole)] == [False] + [True] * 5
+    assert [run.spec.setup.compressed for run in Store().parts(whole)] == [False] + [True] * 6
     assert primary(at).disabled
     next(button for button in at.button if button.label == "Cancel").click().run()
     assert {run.status for run in Store().parts(whole)} == {"cancelled"}
@@ -182,7 +182,7 @@ def test_what_failed_is_named_and_the_rest_is_kept(app):
     at = visit(app, lab=kept(replace(made, runs=(*made.runs[:-1], lost))))
 
     assert "failed. why" in at.warning[0].value
-    assert any("5 points measured" in alt for alt in alts(at))
+    assert any("6 points measured" in alt for alt in alts(at))
 
 
 def test_sensitivity_is_shown_by_its_link(app):
