@@ -100,7 +100,7 @@ FORMATS: dict[str, Format] = {
     "int8-dynamic": Format(
         "int8, products too", 8, 8, 16, _AO, "int8", aliases=("int8dq", "int8dq (W8A8 dynamic)", "w8a8", "smoothquant", "int8 dynamic")
     ),
-    "int8-rows": Format("int8, weights only, a scale per output", 8, 8, 16, _TORCH, aliases=("torch int8",)),
+    "int8-rows": Format("int8, a scale per output", 8, 8, 16, _TORCH, aliases=("torch int8",)),
     "int8-fbgemm": Format("int8, products too (FBGEMM)", 8, 8, 16, _TORCH, "int8", aliases=("quantize_dynamic",)),
     "int8-onnx": Format("int8, groups of 32 (ONNX Runtime)", 9, 9, 9, _ORT, "int8", aliases=("onnx int8",)),
     "int8-kv": Format("int8, a scale per token and head", 8.25, 8.25, 8.25, "KIVI, arXiv 2402.02750, section 3", aliases=("kv int8",)),

@@ -116,7 +116,7 @@ class Setup(Frozen):
             "compiled": self.compile,
             "weights by columns": self.layout == "columns",
             f"beside a {self.hog} hog": self.hog != "none",
-            f"{FORMATS[self.quantization].title} weights" if self.quantization else "": bool(self.quantization),
+            f"weights in {FORMATS[self.quantization].title}" if self.quantization else "": bool(self.quantization),
             f"KV cache in {FORMATS[self.kv].title}" if self.kv else "": bool(self.kv),
             self.pruning.title if self.pruning else "": self.pruning is not None,
             self.engine: self.engine != "transformers",

@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 
 from profiler import cli
 from profiler.analysis.changes import changed
+from profiler.spec.compression import Pruning
 from profiler.spec.frozen import sentence
 from profiler.spec.run import FetchModel, Generate, MeasureCeilings, RunSpec, Setup
 from tests.builders import SPEC
@@ -33,15 +34,25 @@ def test_a_spec_survives_json():
                 "hog": "memory",
             },
         ),
+        changed(
+            SPEC,
+            work={"quality": 256, "text": "a text.txt"},
+            setup={
+                "engine": "llama.cpp",
+                "quantization": "q4_0",
+                "kv": "q8_0",
+                "pruning": Pruning(method="wanda", share=0.5, pattern="2:4"),
+            },
+        ),
         RunSpec(work=MeasureCeilings(scope="full"), setup=Setup(threads=1)),
         RunSpec(work=FetchModel()),
     ],
-    ids=["plain", "all settings", "ceilings", "fetch"],
+    ids=["plain", "all settings", "compressed", "ceilings", "fetch"],
 )
 def test_the_command_repeats_the_run(spec, monkeypatch):
     """The command line that a run shows leads to an equal spec."""
     asked = []
-    monkeypatch.setattr(cli, "_do", lambda spec, time_limit=0: asked.append(spec))
+    monkeypatch.setattr(cli, "do", lambda spec, time_limit=0: asked.append(spec))
     monkeypatch.setattr(cli, "finish", lambda *args: None)
 
     words = shlex.split(spec.command)
