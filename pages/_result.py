@@ -11,6 +11,7 @@ from profiler.analysis.compare import compare
 from profiler.analysis.foretold import foretold
 from profiler.analysis.levers import levers
 from profiler.analysis.proof import Proof, gain_of
+from profiler.analysis.quality import quality
 from profiler.analysis.report import metrics
 from profiler.analysis.table import interval, point_rows
 from profiler.analysis.trust import doubts, level
@@ -80,6 +81,8 @@ def result_view(run: Run) -> None:
         if said := foretold(run, phase):
             st.markdown(said.sentence, help=FORETOLD)
         st.caption(LEGEND)
+        if judged := quality(run):
+            st.markdown(judged.sentence)
         _next(run, found, proof_view(run, phase))
         operators_view(run, phase)
     details(run)

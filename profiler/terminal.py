@@ -17,6 +17,7 @@ from profiler.analysis.moment import PHASES
 from profiler.analysis.outcome import rows as outcome_rows
 from profiler.analysis.proof import Proof
 from profiler.analysis.proof import rows as proof_rows
+from profiler.analysis.quality import quality
 from profiler.analysis.table import MODEL, ceilings_rows, point_rows, rows
 from profiler.analysis.trust import doubts, overhead, own_load
 from profiler.analysis.verdict import verdict
@@ -75,6 +76,8 @@ def show(run: Run) -> None:
     if held := split(run):
         parts = ", ".join(f"{name} {words(size, 'B')}" for name, size in held.parts().items())
         OUT.print(f"[bold]Memory[/bold] {words(held.peak, 'B')} at the peak: {parts}.", highlight=False)
+    if judged := quality(run):
+        OUT.print(f"[bold]Quality[/bold] {judged.sentence}", highlight=False)
     for doubt in doubts(run):
         OUT.print(f"[{COLOURS[doubt.level]}]{doubt.level}: {doubt.sentence}[/]", highlight=False)
     extra, own = overhead(run), own_load(run)

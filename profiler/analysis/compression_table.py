@@ -71,21 +71,7 @@ def values(experiment: Experiment) -> list[dict[str, Any]]:
             "weights": one.weights,
             "file": one.fact("file_bytes"),
             "peak": one.peak,
-            "quality": _plain(one.quality) if one.quality else None,
+            "quality": one.quality.summary() if one.quality else None,
         }
         for one in variants(experiment)
     ]
-
-
-def _plain(found: Quality) -> dict[str, Any]:
-    return {
-        "tokens": found.tokens,
-        "perplexity": found.perplexity,
-        "loss": found.loss,
-        "loss_interval": found.loss_interval,
-        "divergence": found.divergence.value,
-        "agreement": found.agreement.value,
-        "cloze": found.right,
-        "garbage": found.garbage,
-        "source": found.source,
-    }

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import exp, sqrt
+from typing import Any
 
 import numpy as np
 
 from profiler.record.events import Scored
 from profiler.record.run import Run
 from profiler.spec.measurement import Measurement
+from profiler.spec.units import number, words
 
 WINDOW = 256  # tokens that are scored together
 SURE = 1.96  # standard errors on each side of a 95 % interval
@@ -119,6 +121,34 @@ class Quality:
         if self.surprise > self.scored.guessing:
             return "garbage: worse than guessing by word frequency"
         return ""
+
+    @property
+    def sentence(self) -> str:
+        """What the score says, in numbers."""
+        low, high = self.loss_interval
+        found = f", but {self.garbage}" if self.garbage else ""
+        guessed = (
+            f", and {words(self.right, '%')} of {self.questions} missing words are guessed (chance: 25 %)" if self.right is not None else ""
+        )
+        return (
+            f"Perplexity {number(self.perplexity)} on {self.tokens:,} tokens of {self.source}: {100 * self.loss:+.2g} % against the "
+            f"uncompressed model in float32 (95 %: {100 * low:+.2g} to {100 * high:+.2g} %){found}. The likeliest token is the same at "
+            f"{words(self.agreement.value, '%')} of the places{guessed}."
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """All of it as plain values, nats for the divergence."""
+        return {
+            "tokens": self.tokens,
+            "perplexity": self.perplexity,
+            "loss": self.loss,
+            "loss_interval": self.loss_interval,
+            "divergence": self.divergence.value,
+            "agreement": self.agreement.value,
+            "cloze": self.right,
+            "garbage": self.garbage,
+            "source": self.source,
+        }
 
     def same(self, floor: float = 0.0) -> bool:
         """Whether no loss can be told: the interval reaches what the number format alone costs (`floor`, a share)."""

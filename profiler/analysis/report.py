@@ -9,6 +9,7 @@ from profiler.analysis.levers import levers
 from profiler.analysis.memory import split
 from profiler.analysis.moment import PHASES, cost_of, moment
 from profiler.analysis.operators import notes, operators, totals, uncounted
+from profiler.analysis.quality import quality
 from profiler.analysis.trust import core_loads, doubts, foreign_load, missing, overhead, own_load
 from profiler.analysis.verdict import verdict
 from profiler.analysis.waterfall import measured_step, waterfall
@@ -87,6 +88,7 @@ def report(run: Run) -> dict[str, Any]:
         "metrics": {name: {"unit": METRICS[name].unit, **measured.summary()} for name, measured in metrics(run).items()},
         "samples": {phase: list(steps.samples) for phase in PHASES if (steps := measured_step(run, phase))},
         "memory": _memory(run) if generate else None,
+        "quality": judged.summary() if (judged := quality(run)) else None,
         "phases": phases(run),
         "curves": {curve: points for curve in get_args(Curve) if (points := run.points(curve))},
         "ceilings": run.ceilings.model_dump(mode="json") if run.ceilings else None,

@@ -16,6 +16,7 @@ from profiler.analysis.fleet import Workload
 from profiler.analysis.labs import LABS, command, conclude, planned
 from profiler.analysis.outcome import told
 from profiler.analysis.quality import Quality, average, quality
+from profiler.analysis.report import report
 from profiler.analysis.sensitivity import cells, extra_bytes, kept
 from profiler.catalog import devices, models
 from profiler.catalog.quality import tables
@@ -78,6 +79,14 @@ def test_the_loss_is_the_ratio_of_perplexities():
     assert found.perplexity / exp(np.mean(found.scored.reference)) == pytest.approx(exp(0.1))
     assert found.divergence.value == pytest.approx(0.08)
     assert (found.questions, found.right, found.reference_right) == (60, pytest.approx(0.7), pytest.approx(0.8))
+
+
+def test_a_score_is_told_in_one_sentence():
+    """For a run's page and the terminal; garbage is said there as well."""
+    assert "1,024 tokens" in Quality(scored(0.1)).sentence
+    assert "+11 % against the uncompressed model in float32" in Quality(scored(0.1)).sentence
+    assert "garbage" in Quality(scored(4.0)).sentence
+    assert report(comparison().runs[1])["quality"]["tokens"] == 1024
 
 
 def test_garbage_is_named():
