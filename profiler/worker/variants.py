@@ -6,13 +6,14 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from profiler.record.events import Job
+from profiler.spec.run import Setup
 from profiler.worker.channel import Channel
 from profiler.worker.prune import prune
 from profiler.worker.quantize import quantize
 
 
-def vary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, job: Job, channel: Channel) -> PreTrainedModel:
-    """The model as the set-up wants it; tells the time that compressing took."""
+def compress(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, job: Job, channel: Channel) -> PreTrainedModel:
+    """The model pruned and quantized as the job's set-up says; tells the time that this took."""
     setup = job.spec.setup
     if setup.pruning or setup.quantization:
         channel.enter("compress")
@@ -22,6 +23,11 @@ def vary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, job:
         if setup.quantization:
             quantize(model, setup.quantization)
         channel.measured("compress_time", time.perf_counter() - began)
+    return model
+
+
+def vary(model: PreTrainedModel, setup: Setup) -> PreTrainedModel:
+    """The model laid out and compiled as the set-up says: what it computes stays the same."""
     if setup.layout == "columns":
         by_columns(model)
     if setup.compile:

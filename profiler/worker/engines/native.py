@@ -12,7 +12,7 @@ from profiler.worker.channel import Channel
 from profiler.worker.decoding import Decoding
 from profiler.worker.loading import load as load_model
 from profiler.worker.quantize import stored_bytes
-from profiler.worker.variants import vary
+from profiler.worker.variants import compress, vary
 
 CHUNK = 32  # tokens of a text that go at once where the cache is judged
 
@@ -51,4 +51,5 @@ class Native:
 def load(job: Job, channel: Channel) -> Native:
     """The model as the set-up wants it."""
     model, tokenizer = load_model(job, channel)
-    return Native(vary(model, tokenizer, job, channel), tokenizer, job.spec.setup)
+    made = vary(compress(model, tokenizer, job, channel), job.spec.setup)
+    return Native(made, tokenizer, job.spec.setup)
