@@ -160,6 +160,7 @@ def test_a_run_survives_reload_and_a_second_browser_and_cancels(chromium, app, t
     assert store(app[1]).heads()[0].status == "cancelled"
 
 
+@pytest.mark.slow
 def test_a_run_of_the_terminal_is_watched_in_the_browser(chromium, app, tiny_folder):
     """Started by the command line, live in the page, and in its list."""
     command = [

@@ -15,9 +15,8 @@ pytestmark = pytest.mark.browser
 def test_every_figure_is_drawn_and_nothing_is_wider_than_the_screen(chromium, app, width, scheme):  # noqa: F811 - the fixtures imported above
     """Six figures, each with its words; no error in the console, no sideways scrolling."""
     page, errors = visit(chromium, f"{app[0]}/hardware", width=width, scheme=scheme)
-    page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 12", timeout=60_000)
+    expect(page.locator(".js-plotly-plot:has(.main-svg)")).to_have_count(6, timeout=60_000)
 
-    assert page.locator(".js-plotly-plot").count() == 6
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= width
     assert serious(errors) == []
 
