@@ -21,19 +21,19 @@ def load(job: Job, channel: Channel) -> tuple[PreTrainedModel, PreTrainedTokeniz
     """The model, ready to run, and its tokenizer where it has one; tells the time this took."""
     spec, setup = job.spec.model, job.spec.setup
     assert spec
-    source = _ready(spec, Path(job.cache), channel)
+    source = source_of(spec, Path(job.cache), channel)
     channel.enter("load")
     began = time.perf_counter()
     if source is None:
         model, tokenizer = shapes.build(spec, setup, job.spec.generate.seed), None
     else:
-        model, tokenizer = open_model(source, spec.name, setup), _tokenizer(source)
+        model, tokenizer = open_model(source, spec.name, setup), tokenizer_of(source)
     synchronize(setup.device)
     channel.measured("load_time", time.perf_counter() - began)
     return model.eval().requires_grad_(False), tokenizer
 
 
-def _ready(spec: ModelSpec, cache: Path, channel: Channel) -> str | Path | None:
+def source_of(spec: ModelSpec, cache: Path, channel: Channel) -> str | Path | None:
     """Where transformers finds the weights: a folder or a hub id; None for random ones. Fetches and converts if needed."""
     if spec.origin in ("hub", "folder"):
         return spec.location
@@ -82,7 +82,7 @@ def own_memory(model: PreTrainedModel) -> PreTrainedModel:
     return model
 
 
-def _tokenizer(source: str | Path) -> PreTrainedTokenizerBase | None:
+def tokenizer_of(source: str | Path) -> PreTrainedTokenizerBase | None:
     """The model's tokenizer; None where it has none (random token ids serve as well for speed)."""
     try:
         return AutoTokenizer.from_pretrained(source, trust_remote_code=False)

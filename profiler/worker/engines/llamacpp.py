@@ -20,7 +20,7 @@ from profiler.spec.run import Generate, Setup, Write
 from profiler.worker.channel import Channel
 from profiler.worker.gguf_export import FILE_TYPES, check
 from profiler.worker.gguf_file import WEIGHTS, binding, ready, scratch_folder
-from profiler.worker.loading import _ready, _tokenizer
+from profiler.worker.loading import source_of, tokenizer_of
 
 PLAIN_CACHES = {
     "float32": GGMLQuantizationType.F32,
@@ -42,13 +42,13 @@ def load(job: Job, channel: Channel) -> "LlamaCpp":
     spec, cache = job.spec.model, Path(job.cache)
     assert spec
     refuse(job)
-    source = _ready(spec, cache, channel)
+    source = source_of(spec, cache, channel)
     with scratch_folder(cache / "gguf") as scratch:
         file = ready(job, source, scratch, channel)
         channel.enter("load")
         began = time.perf_counter()
         model, size = opened(file), file.stat().st_size
-        tokenizer = None if source is None else _tokenizer(source)
+        tokenizer = None if source is None else tokenizer_of(source)
         channel.measured("load_time", time.perf_counter() - began)
     return LlamaCpp(model, tokenizer, job, size)
 

@@ -22,7 +22,7 @@ from profiler.spec.run import Generate, Write
 from profiler.worker.channel import Channel
 from profiler.worker.engines.onnx_build import PRECISIONS, ready
 from profiler.worker.gguf_file import scratch_folder
-from profiler.worker.loading import _ready, _tokenizer
+from profiler.worker.loading import source_of, tokenizer_of
 
 INSTALL = "ONNX Runtime's generator is not installed; pip install -r requirements-engines.txt."
 UNTRACED = "ONNX Runtime runs the whole graph in one call, so its operators cannot be told apart from here."
@@ -34,13 +34,13 @@ def load(job: Job, channel: Channel) -> "OnnxRuntime":
     spec, cache = job.spec.model, Path(job.cache)
     assert spec
     refuse(job)
-    source = _ready(spec, cache, channel)
+    source = source_of(spec, cache, channel)
     with scratch_folder(cache / "onnx") as scratch:
         folder = ready(job, source, scratch, channel)
         channel.enter("load")
         began = time.perf_counter()
         model = opened(folder, job.spec.setup.threads)
-        tokenizer = None if source is None else _tokenizer(source)
+        tokenizer = None if source is None else tokenizer_of(source)
         channel.measured("load_time", time.perf_counter() - began)
         size = sum(file.stat().st_size for file in folder.glob("model.onnx*"))
         weights = (folder / "model.onnx.data").stat().st_size
