@@ -1,6 +1,5 @@
 """The GGUF file that a job runs: made of the same weights that every other method starts from, and kept in the cache."""
 
-import hashlib
 import re
 import shutil
 import tempfile
@@ -13,7 +12,6 @@ from typing import Any
 
 from gguf import LlamaFileType
 from transformers import AutoConfig, PreTrainedModel
-from transformers.utils import cached_file
 
 from profiler.record.events import Job
 from profiler.spec.formats import FORMATS
@@ -22,7 +20,7 @@ from profiler.worker import shapes
 from profiler.worker.channel import Channel
 from profiler.worker.device import release_memory, reset_peaks
 from profiler.worker.gguf_export import FILE_TYPES, export
-from profiler.worker.loading import open_model
+from profiler.worker.loading import fingerprint, open_model
 
 NEED_CALIBRATION = ("iq2_xs", "iq2_xxs", "iq1_s")  # llama.cpp refuses to make these without an importance matrix
 WEIGHTS = {
@@ -48,7 +46,11 @@ def ready(job: Job, source: str | Path | None, scratch: Path, channel: Channel) 
     spec, setup = job.spec.model, job.spec.setup
     assert spec
     wanted = setup.quantization or setup.dtype
-    kept = None if source is None else scratch.parent / f"{_plain(spec.name)}-{wanted}-{_fingerprint(source)}.gguf"
+    kept = (
+        None
+        if source is None
+        else scratch.parent / f"{_plain(spec.name)}-{wanted}-{fingerprint(source, str(LAYOUT), version('cyllama'), version('gguf'))}.gguf"
+    )
     if kept and kept.exists():
         return kept
     channel.enter("compress", note=f"Making a GGUF file in {FORMATS[wanted].title.removeprefix('GGUF ')}{', once' if kept else ''}")
@@ -126,14 +128,3 @@ def binding() -> Any:
 def _plain(name: str) -> str:
     """A name that a file can have."""
     return re.sub(r"[^\w.-]+", "-", name)
-
-
-def _fingerprint(source: str | Path) -> str:
-    """Tells other weights at the same place, and files made by another version."""
-    told = [str(LAYOUT), version("cyllama"), version("gguf")]
-    folder = Path(str(cached_file(str(source), "config.json"))).parent  # that of a hub's model is named by its commit
-    told.append(str(folder))
-    if Path(source).is_dir():
-        files = [*sorted(folder.glob("*.safetensors")), folder / "config.json"]
-        told += [f"{file.name}|{file.stat().st_size}|{file.stat().st_mtime_ns}" for file in files]
-    return hashlib.sha256("|".join(told).encode()).hexdigest()[:12]

@@ -1,11 +1,13 @@
 """From a ModelSpec to a model on its device, whatever its weights come from."""
 
+import hashlib
 import time
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import cached_file
 
 from profiler.record.events import Job
 from profiler.spec.model import ModelSpec
@@ -88,3 +90,13 @@ def tokenizer_of(source: str | Path) -> PreTrainedTokenizerBase | None:
         return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError):
         return None
+
+
+def fingerprint(source: str | Path, *made_with: str) -> str:
+    """Tells other weights at the same place, and what was made of them by other versions of a software."""
+    folder = Path(str(cached_file(str(source), "config.json"))).parent  # that of a hub's model is named by its commit
+    told = [*made_with, str(folder)]
+    if Path(source).is_dir():
+        files = [*sorted(folder.glob("*.safetensors")), folder / "config.json"]
+        told += [f"{file.name}|{file.stat().st_size}|{file.stat().st_mtime_ns}" for file in files]
+    return hashlib.sha256("|".join(told).encode()).hexdigest()[:12]

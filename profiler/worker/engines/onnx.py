@@ -21,6 +21,7 @@ from profiler.spec.formats import FORMATS
 from profiler.spec.run import Generate, Write
 from profiler.worker.channel import Channel
 from profiler.worker.engines.onnx_build import PRECISIONS, ready
+from profiler.worker.engines.timed import seconds_of, seconds_of_each
 from profiler.worker.gguf_file import scratch_folder
 from profiler.worker.loading import source_of, tokenizer_of
 
@@ -151,17 +152,11 @@ class Continuation:
 
     def timed_prefill(self) -> float:
         """Seconds of one prefill, the first new token included."""
-        began = time.perf_counter()
-        self.prefill()
-        return time.perf_counter() - began
+        return seconds_of(self.prefill)
 
     def timed_steps(self, count: int) -> list[float]:
         """Seconds of each of `count` steps, each of which makes one more token for every sequence."""
-        marks = [time.perf_counter()]
-        for _ in range(count):
-            self._next()
-            marks.append(time.perf_counter())
-        return [after - before for before, after in zip(marks, marks[1:])]
+        return seconds_of_each(self._next, count)
 
     @property
     def cache_bytes(self) -> int:

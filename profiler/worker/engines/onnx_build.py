@@ -1,6 +1,5 @@
 """The ONNX graph that a job runs: made by onnxruntime-genai's builder of the weights that every other method starts from."""
 
-import hashlib
 import re
 import time
 from contextlib import redirect_stderr, redirect_stdout
@@ -11,7 +10,6 @@ from pathlib import Path
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
-from transformers.utils import cached_file
 
 from profiler.record.events import Job
 from profiler.spec.formats import FORMATS
@@ -20,6 +18,7 @@ from profiler.worker import shapes
 from profiler.worker.channel import Channel
 from profiler.worker.convert import move
 from profiler.worker.device import release_memory, reset_peaks
+from profiler.worker.loading import fingerprint
 
 PRECISIONS = {"int4-onnx": "int4", "int8-onnx": "int8", "float32": "fp32"}  # format of the weights → the builder's word
 NOISY = ("onnxruntime.quantization.matmul_nbits_quantizer", "onnxscript", "onnx_ir")  # loggers that tell of every matrix
@@ -31,7 +30,7 @@ def ready(job: Job, source: str | Path | None, scratch: Path, channel: Channel) 
     assert spec
     wanted = setup.quantization or setup.dtype
     plain = re.sub(r"[^\w.-]+", "-", spec.name)
-    kept = None if source is None else scratch.parent / f"{plain}-{wanted}-{_fingerprint(source)}"
+    kept = None if source is None else scratch.parent / f"{plain}-{wanted}-{fingerprint(source, version('onnxruntime-genai'))}"
     if kept and kept.exists():
         return kept
     channel.enter("compress", note=f"Making an ONNX graph: {FORMATS[wanted].title}{', once' if kept else ''}")
@@ -73,13 +72,3 @@ def _random(job: Job, scratch: Path) -> str:
     shapes.build(spec, Setup(dtype="float32"), work.seed if isinstance(work, Generate) else 0).save_pretrained(folder)
     PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"?": 0}, unk_token="?"))).save_pretrained(folder)
     return str(folder)
-
-
-def _fingerprint(source: str | Path) -> str:
-    """Tells other weights at the same place, and graphs made by another version."""
-    folder = Path(str(cached_file(str(source), "config.json"))).parent  # that of a hub's model is named by its commit
-    told = [version("onnxruntime-genai"), str(folder)]
-    if Path(source).is_dir():
-        files = [*sorted(folder.glob("*.safetensors")), folder / "config.json"]
-        told += [f"{file.name}|{file.stat().st_size}|{file.stat().st_mtime_ns}" for file in files]
-    return hashlib.sha256("|".join(told).encode()).hexdigest()[:12]
