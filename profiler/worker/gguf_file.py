@@ -22,7 +22,7 @@ from profiler.worker.device import release_memory, reset_peaks
 from profiler.worker.gguf_export import FILE_TYPES, export
 from profiler.worker.loading import fingerprint, open_model
 
-NEED_CALIBRATION = ("iq2_xs", "iq2_xxs", "iq1_s")  # llama.cpp refuses to make these without an importance matrix
+NEED_CALIBRATION = ("iq3_xxs", "iq2_xs", "iq2_xxs", "iq1_s")  # llama.cpp refuses to make these without an importance matrix
 WEIGHTS = {
     name: LlamaFileType[f"MOSTLY_{name.upper()}"]
     for name, row in FORMATS.items()
