@@ -16,6 +16,7 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch import nn
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from profiler.record.events import Finished, Job, Point, Step
 from profiler.spec.formats import FORMATS
@@ -23,7 +24,7 @@ from profiler.spec.run import Sensitivity
 from profiler.worker import groups, scores
 from profiler.worker.channel import Channel
 from profiler.worker.loading import load
-from profiler.worker.quantize_rounding import rounded
+from profiler.worker.quantize import rounded
 from profiler.worker.reference import uncompressed
 from profiler.worker.texts import WINDOW, held_back
 
@@ -54,8 +55,6 @@ def run(job: Job, channel: Channel) -> Finished:
     channel.enter("quality", note="Listening to the model as it is")
     layers = Layers(model, windows.to(setup.device), name, getattr(torch, job.spec.setup.dtype))
     places = list(layers.parts())
-    if all(part == HEAD for _, part, _ in places):
-        raise ValueError(f"The layers of {spec.name} have no linear layers that this program quantizes; choose another model.")
     channel.enter("quality", note="Quantizing one part at a time")
     began, spent, whole = time.perf_counter(), 0.0, sum(layers.work(layer) for layer, _, _ in places)
     for layer, part, linears in places:
@@ -75,12 +74,12 @@ def head_format(name: str) -> str:
     return name if head == bits else "int8-rows" if head == 8 else ""
 
 
-def on_grid(linears: list[nn.Linear]) -> float:
+def on_grid(linears: list[nn.Linear | Conv1D]) -> float:
     """Share of the groups of 32 neighbouring weights with at most 16 different values, among the first of each matrix: what 4 bits
     leave, by whomever. Of weights that never were quantized it is next to nothing.
     """
     looked = [
-        linear.weight.flatten()[: GROUP * GROUPS].unflatten(0, (-1, GROUP)) for linear in linears if linear.weight.numel() % GROUP == 0
+        _matrix(linear).flatten()[: GROUP * GROUPS].unflatten(0, (-1, GROUP)) for linear in linears if linear.weight.numel() % GROUP == 0
     ]
     if not looked:
         return 0.0
@@ -101,20 +100,20 @@ class Layers:
         with self._hearing():
             self.reference = [scores.top(self._logs(window)) for window in windows]
 
-    def parts(self) -> Iterator[tuple[int, str, list[nn.Linear]]]:
+    def parts(self) -> Iterator[tuple[int, str, list[nn.Linear | Conv1D]]]:
         """(layer, part, its linear layers), the lm_head last, with the number of layers as its own."""
         for number, layer in enumerate(self.stack):
-            found: dict[str, list[nn.Linear]] = {}
+            found: dict[str, list[nn.Linear | Conv1D]] = {}
             for child in layer.children():
                 part = groups.group([layer, child], None)
-                linears = [module for module in child.modules() if isinstance(module, nn.Linear)]
+                linears = [module for module in child.modules() if isinstance(module, nn.Linear | Conv1D)]
                 found.setdefault(PARTS.get(part, part), []).extend(linears)
             yield from ((number, part, linears) for part, linears in found.items() if linears)
         head = self.model.get_output_embeddings()
         if isinstance(head, nn.Linear) and head_format(self.name):
             yield len(self.stack), HEAD, [head]
 
-    def divergence(self, linears: list[nn.Linear], since: int) -> float:
+    def divergence(self, linears: list[nn.Linear | Conv1D], since: int) -> float:
         """Mean KL(as it is ‖ with these layers' weights rounded), nats a token. Layers before `since` are not run again."""
         with self._rounded(linears):
             found = [
@@ -158,18 +157,23 @@ class Layers:
                 del layer.forward  # the class's own is behind it
 
     @contextmanager
-    def _rounded(self, linears: list[nn.Linear]):
+    def _rounded(self, linears: list[nn.Linear | Conv1D]):
         """These layers with rounded weights. A parameter of its own, so that an embedding that shares the weight keeps it."""
         kept, head = [linear.weight for linear in linears], self.model.get_output_embeddings()
         try:
             for linear in linears:
                 name = head_format(self.name) if linear is head else self.name
-                left = rounded(linear.weight.to(self.dtype), name).to(linear.weight.dtype)
-                linear.weight = nn.Parameter(left, requires_grad=False)
+                left = rounded(_matrix(linear).to(self.dtype), name).to(linear.weight.dtype)
+                linear.weight = nn.Parameter(left.t() if isinstance(linear, Conv1D) else left, requires_grad=False)
             yield
         finally:
             for linear, weight in zip(linears, kept):
                 linear.weight = weight
+
+
+def _matrix(linear: nn.Linear | Conv1D) -> torch.Tensor:
+    """Its weights, (outputs, inputs); GPT-2 has its matrices the other way round."""
+    return linear.weight.t().contiguous() if isinstance(linear, Conv1D) else linear.weight
 
 
 def _size(module: nn.Module) -> int:

@@ -91,14 +91,19 @@ def test_the_embedding_keeps_its_weight(layers):
     assert (head.weight is embedding.weight) == shared
 
 
-def test_layers_without_linear_ones_are_refused(tmp_path):
-    """GPT-2 keeps its weights in another kind of module, which is not quantized here: one sentence, not half a map."""
-    config = GPT2Config(n_layer=2, n_embd=32, n_head=2, vocab_size=VOCABULARY, n_positions=64)
+def test_gpt2_has_a_map_too(tmp_path, monkeypatch):
+    """GPT-2 keeps its matrices the other way round: they are rounded as linear layers are, and put back."""
+    shapes = []
+    monkeypatch.setattr(sensitivity, "rounded", lambda weight, name: shapes.append(tuple(weight.shape)) or coarse(weight, name))
+    config = GPT2Config(n_layer=2, n_embd=32, n_head=2, vocab_size=VOCABULARY, n_positions=64, initializer_range=0.3)
     GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
     tokenizer().save_pretrained(tmp_path / "gpt2")
+    told = Heard()
+    sensitivity.run(job(tmp_path / "gpt2", Sensitivity(tokens=32), tmp_path), told)
 
-    with pytest.raises(ValueError, match="no linear layers"):
-        sensitivity.run(job(tmp_path / "gpt2", Sensitivity(tokens=32), tmp_path), Heard())
+    assert [(point.series, point.x) for point in told.of("point")][:3] == [("attention", 0), ("MLP", 0), ("attention", 1)]
+    assert all(point.value > 0 for point in told.of("point"))
+    assert {(96, 32), (32, 32), (128, 32), (32, 128)} <= set(shapes)  # (outputs, inputs)
 
 
 def test_weights_of_four_bits_are_seen():
