@@ -59,6 +59,7 @@ class Session:
         self._mark("start")
         self.engine = ENGINES[self.job.spec.setup.engine](self.job, self.channel)
         tokenizer = self.engine.tokenizer
+        quality.text(self.job, self.engine)  # raises now, not after the rounds, where the text cannot be scored
         self._mark("load")
         self.canary = ceilings.Canary(self.job.spec.setup, self.job.hardware.cache)
         self._ceilings()
