@@ -10,7 +10,7 @@ from profiler.spec.run import Setup
 
 # families whose weights llama.cpp and ONNX Runtime GenAI read as this program writes them (profiler.worker.engines)
 GGUF_FAMILIES = ("llama", "mistral", "arcee", "smollm3", "granite", "qwen2", "qwen3", "phi3", "olmo2", "gemma", "gemma2", "gemma3_text")
-ONNX_FAMILIES = ("llama", "mistral", "smollm3", "granite", "qwen2", "qwen3", "phi", "phi3", "olmo", "gemma", "gemma2", "gemma3_text")
+ONNX_FAMILIES = ("llama", "mistral", "smollm3", "granite", "qwen2", "qwen3", "phi", "phi3", "gemma", "gemma2", "gemma3_text")
 FAMILIES = {"llama.cpp": GGUF_FAMILIES, "onnxruntime": ONNX_FAMILIES}
 
 

@@ -55,14 +55,12 @@ def quantize(model: PreTrainedModel, name: str) -> None:
     """Quantize in place. `name` is a key of FORMATS. Raises ValueError, before anything is changed, where it cannot be done."""
     if name not in WAYS:
         raise ValueError(f"transformers does not run weights in {name} here; choose one of {', '.join(WAYS)}, or another engine.")
-    way, head = WAYS[name], _head(model)
+    way = WAYS[name]
     _check(model, name, way)
-    layers = _layers(model, head, way)
-    _enough(model, head, layers, name)
-    for place, layer in layers.items():
-        model.set_submodule(place, way.layer(_as_linear(layer)))
-    if head is not None and way.head and getattr(way.head, "fits", way.fits)(head):
-        _quantize_head(model, head, way.head)
+    for place in _places(model, name, way):  # no name holds a layer that was replaced, so its memory is free at once
+        model.set_submodule(place, way.layer(_as_linear(model.get_submodule(place))))
+    if way.head:
+        _quantize_head(model, way)
     release_memory()
 
 
@@ -92,10 +90,23 @@ def _head(model: PreTrainedModel) -> nn.Linear | None:
     return head if isinstance(head, nn.Linear) else None
 
 
-def _layers(model: nn.Module, head: nn.Linear | None, way: Way) -> dict[str, nn.Linear | Conv1D]:
-    """The layers that go into the format, by their place in the model; the lm_head is a matter of its own."""
+def _places(model: PreTrainedModel, name: str, way: Way) -> list[str]:
+    """Where the layers are that go into the format; the lm_head is a matter of its own.
+
+    Raises ValueError if most weights of the blocks are in no layer that the format can hold.
+    """
+    head = _head(model)
     linears = {place: module for place, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D) and module is not head}
-    return {place: layer for place, layer in linears.items() if way.fits(_empty(layer))}
+    fitting = {place: layer.weight.numel() for place, layer in linears.items() if way.fits(_empty(layer))}
+    beside = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding) or module is head}
+    whole = sum(parameter.numel() for parameter in model.parameters() if parameter.dim() > 1 and id(parameter) not in beside)
+    share = sum(fitting.values()) / max(whole, 1)
+    if share < ENOUGH:
+        raise ValueError(
+            f"Only {share:.0%} of the weights in this model's blocks are in linear layers that {name} can hold (experts in one tensor, "
+            "and sizes that its kernels do not take, stay as they are); choose another format or another model."
+        )
+    return list(fitting)
 
 
 def _empty(layer: nn.Linear | Conv1D) -> nn.Linear:
@@ -104,33 +115,25 @@ def _empty(layer: nn.Linear | Conv1D) -> nn.Linear:
     return nn.Linear(inputs, outputs, device="meta")
 
 
-def _as_linear(layer: nn.Linear | Conv1D) -> nn.Linear:
+def _as_linear(layer: nn.Module) -> nn.Linear:
     """GPT-2 has its matrices the other way round."""
     if isinstance(layer, nn.Linear):
         return layer
+    assert isinstance(layer, Conv1D)
     linear = _empty(layer)
     linear.weight = nn.Parameter(layer.weight.detach().t().contiguous(), requires_grad=False)
     linear.bias = layer.bias
     return linear
 
 
-def _enough(model: nn.Module, head: nn.Linear | None, layers: dict[str, nn.Linear | Conv1D], name: str) -> None:
-    """Raise ValueError if most weights of the blocks are in no layer that the format can hold."""
-    beside = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding) or module is head}
-    whole = sum(parameter.numel() for parameter in model.parameters() if parameter.dim() > 1 and id(parameter) not in beside)
-    share = sum(layer.weight.numel() for layer in layers.values()) / max(whole, 1)
-    if share < ENOUGH:
-        raise ValueError(
-            f"Only {share:.0%} of the weights in this model's blocks are in linear layers that {name} can hold (experts in one tensor, "
-            "and sizes that its kernels do not take, stay as they are); choose another format or another model."
-        )
-
-
-def _quantize_head(model: nn.Module, head: nn.Linear, pack: Callable[[nn.Linear], nn.Module]) -> None:
+def _quantize_head(model: PreTrainedModel, way: Way) -> None:
     """The lm_head, and the embeddings that share its matrix. What a kernel packs for itself cannot be looked up: they keep theirs."""
+    head = _head(model)
+    if head is None or way.head is None or not getattr(way.head, "fits", way.fits)(head):
+        return
     named = dict(model.named_modules())
     shared = {place: module for place, module in named.items() if isinstance(module, nn.Embedding) and module.weight is head.weight}
-    narrow = pack(head)
+    narrow = way.head(head)
     model.set_submodule(next(place for place, module in named.items() if module is head), narrow)
     for place, embedding in shared.items():
         if (found := lookup(narrow)) and RowsEmbedding.stands_for(embedding):

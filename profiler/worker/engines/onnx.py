@@ -20,7 +20,7 @@ from profiler.record.events import Job
 from profiler.spec.formats import FORMATS
 from profiler.spec.run import Generate, Write
 from profiler.worker.channel import Channel
-from profiler.worker.engines.onnx_build import PRECISIONS, ready
+from profiler.worker.engines.onnx_build import PRECISIONS, ready, refuse_shape
 from profiler.worker.engines.timed import seconds_of, seconds_of_each
 from profiler.worker.gguf_file import scratch_folder
 from profiler.worker.loading import source_of, tokenizer_of
@@ -50,7 +50,8 @@ def load(job: Job, channel: Channel) -> "OnnxRuntime":
 
 def refuse(job: Job) -> None:
     """Raise ValueError for what this engine cannot do."""
-    setup = job.spec.setup
+    spec, setup = job.spec.model, job.spec.setup
+    assert spec
     if find_spec("onnxruntime_genai") is None or find_spec("onnx_ir") is None:
         raise ValueError(INSTALL)
     if setup.device != "cpu":
@@ -64,16 +65,24 @@ def refuse(job: Job) -> None:
     if (setup.quantization or setup.dtype) not in PRECISIONS:
         named = FORMATS[setup.quantization or setup.dtype].title
         raise ValueError(f"ONNX Runtime has no {named} weights on a processor here; it makes {', '.join(PRECISIONS)}.")
+    refuse_shape(spec)
 
 
 def opened(folder: Path, threads: int) -> Any:
-    """A model of onnxruntime-genai with so many threads. Its end-of-sequence token is the last id, so that no text ends early."""
+    """A model of onnxruntime-genai with so many threads.
+
+    The last id that ends no text stands for the end of a sequence and for padding: no text ends early, and in a batch no token of
+    the prompt is taken for padding. The context has one place more, of a token that is chosen and never read, and room for a reader.
+    """
     import onnxruntime_genai as genai  # heavy: optional
 
     config = genai.Config(str(folder))
-    vocab = json.loads((folder / "genai_config.json").read_text("utf-8"))["model"]["vocab_size"]
+    told = json.loads((folder / "genai_config.json").read_text("utf-8"))["model"]
+    ends = told["eos_token_id"] if isinstance(told["eos_token_id"], list) else [told["eos_token_id"]]
+    spare = max(set(range(told["vocab_size"])).difference(ends))
+    changes = {"eos_token_id": spare, "pad_token_id": spare, "context_length": max(told["context_length"], READ) + 1}
     options = {"decoder": {"session_options": {"intra_op_num_threads": threads, "inter_op_num_threads": 1}}}
-    config.overlay(json.dumps({"model": {"eos_token_id": vocab - 1, **options}}))
+    config.overlay(json.dumps({"model": {**changes, **options}}))
     with all_cores():
         return genai.Model(config)
 
@@ -160,5 +169,5 @@ class Continuation:
 
     @property
     def cache_bytes(self) -> int:
-        """What it holds: keys and values of the whole length, allocated at once."""
-        return 2 * self.layers * int(self.generator.get_output("present.0.key").nbytes)
+        """What it holds: keys and values of the whole length, or of a layer's window, allocated at once."""
+        return sum(2 * int(self.generator.get_output(f"present.{layer}.key").nbytes) for layer in range(self.layers))

@@ -1,27 +1,43 @@
-"""The ONNX graph that a job runs: made by onnxruntime-genai's builder of the weights that every other method starts from."""
+"""The ONNX graph that a job runs: made by onnxruntime-genai's builder of the weights that every other method starts from.
 
+    python -m profiler.worker.engines.onnx_build SCRATCH SOURCE
+
+The builder works in this process of its own, since it would leave hundreds of megabytes in one that is measured. It reads the job
+from standard input, ends when that closes, and answers with one sentence if it cannot make the graph.
+"""
+
+import os
 import re
+import subprocess
+import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout
 from importlib.metadata import version
 from logging import WARNING, getLogger
 from pathlib import Path
 
+import psutil
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
-from transformers import PreTrainedTokenizerFast
+from transformers import PretrainedConfig, PreTrainedTokenizerFast
 
 from profiler.record.events import Job
 from profiler.spec.formats import FORMATS
+from profiler.spec.model import ModelSpec
 from profiler.spec.run import Generate, Setup
 from profiler.worker import shapes
-from profiler.worker.channel import Channel
+from profiler.worker.channel import Channel, leash, take_output
 from profiler.worker.convert import move
-from profiler.worker.device import release_memory, reset_peaks
-from profiler.worker.loading import fingerprint
+from profiler.worker.device import reset_peaks
+from profiler.worker.loading import fingerprint, open_model, tokenizer_of
 
 PRECISIONS = {"int4-onnx": "int4", "int8-onnx": "int8", "float32": "fp32"}  # format of the weights → the builder's word
 NOISY = ("onnxruntime.quantization.matmul_nbits_quantizer", "onnxscript", "onnx_ir")  # loggers that tell of every matrix
+BROKEN = (NotImplementedError, KeyError, AttributeError, ValueError, TypeError, OSError, SafetensorError)  # what the builder raises
+OPTIONS = ["prune_lm_head=true", "hf_remote=false", "windowed_kv_cache=false"]  # a cache that drops tokens cannot start over
+RECIPE = 2  # of the graphs made here: another number when they change
+WRONG = ("olmo",)  # families that it builds with other norms than theirs
 
 
 def ready(job: Job, source: str | Path | None, scratch: Path, channel: Channel) -> Path:
@@ -30,45 +46,116 @@ def ready(job: Job, source: str | Path | None, scratch: Path, channel: Channel) 
     assert spec
     wanted = setup.quantization or setup.dtype
     plain = re.sub(r"[^\w.-]+", "-", spec.name)
-    kept = None if source is None else scratch.parent / f"{plain}-{wanted}-{fingerprint(source, version('onnxruntime-genai'))}"
+    made_with = str(RECIPE), version("onnxruntime-genai")
+    kept = None if source is None else scratch.parent / f"{plain}-{wanted}-{fingerprint(source, *made_with)}"
     if kept and kept.exists():
         return kept
     channel.enter("compress", note=f"Making an ONNX graph: {FORMATS[wanted].title}{', once' if kept else ''}")
     began = time.perf_counter()
-    made = _made(job, source, wanted, scratch)
+    made = apart(job, source, scratch)
     if kept:
         move(made, kept)
-    release_memory()
     reset_peaks(setup.device)  # what comes now is the engine's
     channel.measured("compress_time", time.perf_counter() - began)
     return kept or made
 
 
-def _made(job: Job, source: str | Path | None, wanted: str, scratch: Path) -> Path:
+def apart(job: Job, source: str | Path | None, scratch: Path) -> Path:
+    """`build` in a process of its own, which ends with this one. Raises ValueError with its sentence."""
+    command = [sys.executable, "-m", "profiler.worker.engines.onnx_build", str(scratch), str(source or "")]
+    free = os.environ | {"OMP_PROC_BIND": "false"}  # nobody measures its threads: they may run where they like
+    pipe = subprocess.PIPE
+    with (scratch / "builder.log").open("w") as log:
+        builder = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, env=free, text=True, encoding="utf-8")
+        assert builder.stdin
+        assert builder.stdout
+        builder.stdin.write(job.model_dump_json() + "\n")
+        builder.stdin.flush()  # and stays open: it is the leash
+        said, code = builder.stdout.read().strip(), builder.wait()
+        builder.stdin.close()
+        builder.stdout.close()
+    if said:
+        raise ValueError(said)
+    if code:
+        last = (scratch / "builder.log").read_text("utf-8", errors="replace").strip().splitlines()[-1:]
+        why = "most likely for want of memory; choose a smaller model" if code < 0 else "".join(last)  # below 0: it was killed
+        raise ValueError(f"ONNX Runtime's builder ended early (exit code {code}): {why}.")
+    return scratch / "graph"
+
+
+def main(scratch: Path, source: str) -> int:
+    """Build for the job on standard input. Exit code 0 when the graph is there."""
+    channel = take_output()
+    job = Job.model_validate_json(sys.stdin.readline())
+    leash()
+    if hasattr(process := psutil.Process(), "cpu_affinity"):  # macOS has none
+        process.cpu_affinity([])  # who started this may be bound to one core
+    try:
+        build(job, source or None, scratch)
+    except ValueError as error:
+        channel.line(str(error))
+        return 1
+    return 0
+
+
+def build(job: Job, source: str | Path | None, scratch: Path) -> Path:
     """A new folder in `scratch`. Raises ValueError of one sentence for a family that the builder does not know."""
     from onnxruntime_genai.models.builder import create_model, parse_extra_options  # heavy: optional
 
-    spec = job.spec.model
+    spec, setup, target = job.spec.model, job.spec.setup, scratch / "graph"
     assert spec
-    target = scratch / "graph"
-    place = ("", _random(job, scratch)) if source is None else ("", str(source)) if Path(source).is_dir() else (str(source), "")
+    where = ("", _folder(job, source, scratch), str(target), PRECISIONS[setup.quantization or setup.dtype], "cpu", str(scratch / "cache"))
     for name in NOISY:
         getLogger(name).setLevel(WARNING)
     try:
-        with (scratch / "builder.log").open("w") as log, redirect_stdout(log), redirect_stderr(log):
-            where = (*place, str(target), PRECISIONS[wanted], "cpu", str(scratch / "cache"))
-            create_model(*where, **parse_extra_options(*where, ["prune_lm_head=true", "hf_remote=false"]))
-    except (NotImplementedError, KeyError, AttributeError, ValueError, TypeError) as error:
+        with (scratch / "build.log").open("w") as log, redirect_stdout(log), redirect_stderr(log):
+            options = parse_extra_options(*where, OPTIONS)
+            explain(options["hf_details"]["hf_config"])
+            create_model(*where, **options)
+    except BROKEN as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(f"ONNX Runtime's builder cannot make {spec.name} ({spec.family}): {first}") from error
     return target
 
 
-def _random(job: Job, scratch: Path) -> str:
-    """A folder with random weights, and a tokenizer of one word, without which the builder makes nothing."""
-    spec, work = job.spec.model, job.spec.work
+def explain(config: PretrainedConfig) -> None:
+    """Write into a configuration what the builder looks for under one name only, and else takes for something usual."""
+    if getattr(config, "eos_token_id", None) is None:
+        config.eos_token_id = 0  # it insists on one, which is replaced when the graph is opened
+    if not hasattr(config, "rms_norm_eps") and hasattr(config, "layer_norm_eps"):
+        config.rms_norm_eps = config.layer_norm_eps
+    if getattr(config, "sliding_window", None) and not getattr(config, "layer_types", None):
+        config.layer_types = ["sliding_attention"] * config.num_hidden_layers
+    ropes = getattr(config, "rope_parameters", None) or {}
+    if "sliding_attention" in ropes:  # one of each kind of layer, since transformers 5
+        config.rope_local_base_freq, config.rope_parameters = ropes["sliding_attention"]["rope_theta"], ropes["full_attention"]
+
+
+def refuse_shape(spec: ModelSpec) -> None:
+    """Raise ValueError for a family that is built wrongly, and for matrices that the builder takes for the lm_head, which it
+    knows by its number of outputs alone.
+    """
+    if spec.family in WRONG:
+        raise ValueError(f"ONNX Runtime's builder makes models of the family {spec.family} that say something else; take another engine.")
+    queries, keys = spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim
+    if spec.vocab in (spec.hidden, spec.ffn, 2 * spec.ffn, queries, keys, queries + 2 * keys):
+        raise ValueError(f"ONNX Runtime's builder confuses the lm_head with other matrices of {spec.vocab} rows; take another vocabulary.")
+
+
+def _folder(job: Job, source: str | Path | None, scratch: Path) -> str:
+    """What the builder reads: the folder itself, or one made for it, if need be with a tokenizer of one word."""
+    spec, work, folder, wide = job.spec.model, job.spec.work, scratch / "plain", Setup(dtype="float32")
     assert spec
-    folder = scratch / "plain"
-    shapes.build(spec, Setup(dtype="float32"), work.seed if isinstance(work, Generate) else 0).save_pretrained(folder)
-    PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"?": 0}, unk_token="?"))).save_pretrained(folder)
+    tokenizer = None if source is None else tokenizer_of(source)
+    if source is not None and tokenizer and Path(source).is_dir():
+        return str(source)
+    seed = work.seed if isinstance(work, Generate) else 0
+    model = shapes.build(spec, wide, seed) if source is None else open_model(source, spec.name, wide)
+    model.save_pretrained(folder)
+    word = tokenizer or PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"?": 0}, unk_token="?")))
+    word.save_pretrained(folder)
     return str(folder)
+
+
+if __name__ == "__main__":
+    os._exit(main(Path(sys.argv[1]), sys.argv[2]))  # at once: the leash holds standard input, which an orderly end would wait for
