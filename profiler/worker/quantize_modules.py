@@ -51,6 +51,16 @@ class Packed(nn.Module):
         return out.view(*inputs.shape[:-1], self.out_features)
 
 
+def _blocks(weight: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    return weight.split(max(BLOCK // weight.shape[1], 1))
+
+
+def _rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """int8 weights and their scales, made block by block: a large lm_head is never held in float32 as a whole."""
+    levels, scales = zip(*(rows(block) for block in _blocks(weight.detach())))
+    return torch.cat(levels), torch.cat(scales)
+
+
 class Int8Rows(Packed):
     """int8 weights with a scale for each output: half the bytes of 16 bits."""
 
@@ -59,15 +69,14 @@ class Int8Rows(Packed):
 
     def __init__(self, layer: nn.Linear):
         super().__init__(layer)
-        for name, tensor in zip(("weight", "scales"), rows(layer.weight.detach())):
+        for name, tensor in zip(("weight", "scales"), _rows(layer.weight)):
             self.register_buffer(name, tensor)
 
     def product(self, flat: torch.Tensor) -> torch.Tensor:
         """Few rows by the fused kernel; many by widening a block of weights at a time, with the scales on what comes out."""
         if len(flat) <= FEW:
             return torch._weight_int8pack_mm(flat, self.weight, self.scales)
-        blocks = self.weight.split(max(BLOCK // self.in_features, 1))
-        return torch.cat([linear(flat, block.to(flat.dtype)) for block in blocks], -1) * self.scales
+        return torch.cat([linear(flat, block.to(flat.dtype)) for block in _blocks(self.weight)], -1) * self.scales
 
 
 class Int4Groups(Packed):
@@ -108,7 +117,7 @@ class Int8Dynamic(Packed):
 
     def __init__(self, layer: nn.Linear):
         super().__init__(layer)
-        levels, scales = rows(layer.weight.detach())
+        levels, scales = _rows(layer.weight)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # torch will drop this kind of tensor, on which its operator still depends
             tensor = torch._make_per_channel_quantized_tensor(levels, scales.double(), torch.zeros(len(levels), dtype=torch.long), 0)
