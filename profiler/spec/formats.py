@@ -26,6 +26,7 @@ class Format(NamedTuple):
     arithmetic: str = ""  # number format of the products where activations are quantized too; "": that of the set-up
     dense_bits: float | None = None  # of matrices beside the experts of a mixture, where only experts are quantized
     kv: str = ""  # the KV cache's format, where a name says so
+    apart: bool = False  # a tied table is held twice: as the lm_head in this format, and as the embedding
     loose: bool = False  # no kernel multiplies it as it is: the matrices are widened in memory at each use
     aliases: tuple[str, ...] = ()
 
@@ -101,8 +102,8 @@ FORMATS: dict[str, Format] = {
         "int8, products too", 8, 8, 16, _AO, "int8", aliases=("int8dq", "int8dq (W8A8 dynamic)", "w8a8", "smoothquant", "int8 dynamic")
     ),
     "int8-rows": Format("int8, a scale per output", 8, 8, 16, _TORCH, aliases=("torch int8",)),
-    "int8-fbgemm": Format("int8, products too (FBGEMM)", 8, 8, 16, _TORCH, "int8", aliases=("quantize_dynamic",)),
-    "int8-onnx": Format("int8, groups of 32 (ONNX Runtime)", 9, 9, 9, _ORT, "int8", aliases=("onnx int8",)),
+    "int8-fbgemm": Format("int8, products too (FBGEMM)", 8, 8, 32, _TORCH, "int8", apart=True, aliases=("quantize_dynamic",)),
+    "int8-onnx": Format("int8, groups of 32 (ONNX Runtime)", 9, 9, 32, _ORT, "int8", apart=True, aliases=("onnx int8",)),
     "int8-kv": Format("int8, a scale per token and head", 8.25, 8.25, 8.25, "KIVI, arXiv 2402.02750, section 3", aliases=("kv int8",)),
     "llm-int8": Format(
         "LLM.int8()", 8, 16, 16, "Dettmers et al. 2022, arXiv 2208.07339", "int8", aliases=("int8-decomp", "bnb.int8", "bitsandbytes int8")

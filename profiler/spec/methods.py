@@ -40,7 +40,7 @@ def _bnb(title: str, quantization: str, why: str) -> Method:
 
 
 def _onnx(title: str, quantization: str, why: str) -> Method:
-    changes = {"engine": "onnxruntime", "quantization": quantization}
+    changes = {"engine": "onnxruntime", "quantization": quantization, "dtype": "float32"}  # of its activations and cache
     source = "microsoft/onnxruntime-genai: model builder"
     return Method(title, "weights", changes, why, source, "onnxruntime_genai", "onnxruntime-genai onnx onnx-ir", ("cpu",))
 
@@ -83,12 +83,17 @@ METHODS: dict[str, Method] = {
         "int8 weights and activations",
         "weights",
         {"quantization": "int8-fbgemm", "dtype": "float32"},
-        "Activations are quantized as they come, so that products are of integers: long prompts gain too. All else is float32.",
-        "torch.ao.quantization.quantize_dynamic (FBGEMM)",
+        "Activations are quantized as they come, with a scale for each token, so that products are of integers: long prompts gain too. "
+        "All else is float32, a tied embedding among it.",
+        "torch: quantized::linear_dynamic (FBGEMM)",
         devices=("cpu",),
     ),
     # --- weights, on accelerators
-    "ao-int8": _ao("int8 weights (torchao)", "int8", "Weights only, one scale per output."),
+    "ao-int8": _ao(
+        "int8 weights (torchao)",
+        "int8",
+        "Weights only, one scale per output. Uncompiled, torchao widens the whole matrix at each call: smaller, and hardly faster.",
+    ),
     "ao-int4": _ao("int4 weights (torchao)", "int4", "Groups of 128, packed for tensor cores.", 8.0),
     "ao-float8": _ao("float8 weights and activations (torchao)", "float8-ao", "Products of float8 on tensor cores that have them.", 8.9),
     "bnb-int8": _bnb("LLM.int8() (bitsandbytes)", "llm-int8", "Outliers stay in 16 bits, all else is int8."),
@@ -177,7 +182,7 @@ def method_named(name: str) -> Method:
 
 def with_method(setup: Setup, name: str) -> Setup:
     """The set-up with a method applied. Raises ValueError of one sentence for a name that is none."""
-    return setup.model_copy(update=method_named(name).changes)
+    return Setup.model_validate(setup.model_dump() | method_named(name).changes)
 
 
 def method_of(setup: Setup) -> str:

@@ -87,6 +87,12 @@ class Setup(Frozen):
     def _known(cls, name: str) -> str:
         return format_named(name) if name else ""
 
+    @model_validator(mode="after")
+    def _plain_layout(self) -> "Setup":
+        if self.layout == "columns" and (self.quantization or self.engine != "transformers"):
+            raise ValueError("Weights by columns are for plain linear layers; leave the layout at rows where they are quantized.")
+        return self
+
     @property
     def precision(self) -> Precision:
         """Formats of weights, cache and arithmetic: the dtype where nothing else is said."""

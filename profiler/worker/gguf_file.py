@@ -92,7 +92,7 @@ def _dtype(source: str | Path | None) -> str:
 
 def _model(job: Job, source: str | Path | None, dtype: str) -> PreTrainedModel:
     """In transformers, in that dtype."""
-    spec, work, setup = job.spec.model, job.spec.work, Setup(dtype=dtype)  # type: ignore[arg-type]
+    spec, work, setup = job.spec.model, job.spec.work, Setup.model_validate({"dtype": dtype})
     assert spec
     if source is None:
         return shapes.build(spec, setup, work.seed if isinstance(work, Generate) else 0)

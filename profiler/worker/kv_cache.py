@@ -22,7 +22,7 @@ class _Narrow:
 
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Add keys and values (batch, heads, tokens, size); all that attention may see comes back."""
-        held = super().update(narrow(key_states), narrow(value_states), *args, **kwargs)  # type: ignore[misc]
+        held = super().update(narrow(key_states), narrow(value_states), *args, **kwargs)  # type: ignore[misc]  # of the layer that it is mixed into
         return widened(held[0], key_states.dtype), widened(held[1], value_states.dtype)
 
 

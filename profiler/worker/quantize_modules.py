@@ -42,7 +42,7 @@ class Packed(nn.Module):
 
     def product(self, flat: torch.Tensor) -> torch.Tensor:
         """Rows (count, inputs) times the weights, without the bias."""
-        raise NotImplementedError
+        raise NotImplementedError  # each format below has its own
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """The layer's outputs."""

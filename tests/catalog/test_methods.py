@@ -75,6 +75,12 @@ def test_a_family_that_another_engine_does_not_read_is_named(everything):
     assert "gpt2" in unavailable("gguf-q4", SETUP, find("gpt2").spec(), MACHINE)
 
 
+def test_weights_by_columns_are_not_quantized():
+    """The layout is of plain linear layers."""
+    with pytest.raises(ValueError, match="leave the layout at rows"):
+        with_method(SETUP.model_copy(update={"layout": "columns"}), "int8")
+
+
 def test_a_run_repeats_from_its_own_command():
     """Whatever a method changes stands in the command line."""
     for name in METHODS:

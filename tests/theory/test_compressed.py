@@ -76,6 +76,13 @@ def test_quality_needs_room_for_its_reference():
     assert predict_memory(scored).passing == pytest.approx(2 * predict_memory(BASE).weights)
 
 
+def test_a_table_that_a_kernel_packs_is_held_twice():
+    """FBGEMM's lm_head cannot be looked up, so that 28.3 million numbers are there in float32 as well."""
+    once, twice = (weight_bytes(BASE.shape, with_method(BASE.setup, name).precision) for name in ("int8", "int8-dynamic"))
+
+    assert twice - once == pytest.approx(4 * 28.3e6, rel=0.01)
+
+
 def test_a_tied_table_is_held_once_in_eight_bits():
     """134.5 million weights in int8 take as many bytes, norms in 16 bits aside."""
     assert weight_bytes(BASE.shape, with_method(BASE.setup, "int8").precision) == pytest.approx(134.5e6, rel=0.001)

@@ -34,7 +34,15 @@ from profiler.worker.loading import fingerprint, open_model, tokenizer_of
 
 PRECISIONS = {"int4-onnx": "int4", "int8-onnx": "int8", "float32": "fp32"}  # format of the weights → the builder's word
 NOISY = ("onnxruntime.quantization.matmul_nbits_quantizer", "onnxscript", "onnx_ir")  # loggers that tell of every matrix
-BROKEN = (NotImplementedError, KeyError, AttributeError, ValueError, TypeError, OSError, SafetensorError)  # what the builder raises
+BROKEN = (
+    NotImplementedError,
+    KeyError,
+    AttributeError,
+    ValueError,
+    TypeError,
+    OSError,
+    SafetensorError,
+)  # what it raises for models it does not know, and files it cannot read
 OPTIONS = ["prune_lm_head=true", "hf_remote=false", "windowed_kv_cache=false"]  # a cache that drops tokens cannot start over
 RECIPE = 2  # of the graphs made here: another number when they change
 WRONG = ("olmo",)  # families that it builds with other norms than theirs
