@@ -2,10 +2,6 @@
 
 import re
 import shutil
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,9 +14,10 @@ from profiler.spec.formats import FORMATS
 from profiler.spec.run import BYTES, Generate, Setup
 from profiler.worker import shapes
 from profiler.worker.channel import Channel
-from profiler.worker.device import release_memory, reset_peaks
+from profiler.worker.device import release_memory
 from profiler.worker.gguf_export import FILE_TYPES, export
 from profiler.worker.loading import fingerprint, open_model
+from profiler.worker.made import made_once
 
 NEED_CALIBRATION = ("iq3_xxs", "iq2_xs", "iq2_xxs", "iq1_s")  # llama.cpp refuses to make these without an importance matrix
 WEIGHTS = {
@@ -31,37 +28,15 @@ WEIGHTS = {
 LAYOUT = 1  # of the files made here: another number when they change
 
 
-@contextmanager
-def scratch_folder(folder: Path) -> Iterator[Path]:
-    """A folder for half-made files, removed in the end; also one that a killed worker left."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob("making-*"):
-        shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix="making-") as work:
-        yield Path(work)
-
-
 def ready(job: Job, source: str | Path | None, scratch: Path, channel: Channel) -> Path:
     """The file to run: kept from earlier, or made now. One with random weights stays in `scratch`, which is removed."""
     spec, setup = job.spec.model, job.spec.setup
     assert spec
     wanted = setup.quantization or setup.dtype
-    kept = (
-        None
-        if source is None
-        else scratch.parent / f"{_plain(spec.name)}-{wanted}-{fingerprint(source, str(LAYOUT), version('cyllama'), version('gguf'))}.gguf"
-    )
-    if kept and kept.exists():
-        return kept
-    channel.enter("compress", note=f"Making a GGUF file in {FORMATS[wanted].title.removeprefix('GGUF ')}{', once' if kept else ''}")
-    began = time.perf_counter()
-    file = _made(job, source, scratch)
-    if kept:
-        file = file.replace(kept)
-    release_memory()
-    reset_peaks(setup.device)  # what comes now is llama.cpp's
-    channel.measured("compress_time", time.perf_counter() - began)
-    return file
+    made_with = str(LAYOUT), version("cyllama"), version("gguf")
+    kept = None if source is None else scratch.parent / f"{_plain(spec.name)}-{wanted}-{fingerprint(source, *made_with)}.gguf"
+    what = f"a GGUF file in {FORMATS[wanted].title.removeprefix('GGUF ')}"
+    return made_once(kept, what, lambda: _made(job, source, scratch), channel)
 
 
 def _made(job: Job, source: str | Path | None, scratch: Path) -> Path:

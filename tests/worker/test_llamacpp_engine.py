@@ -9,6 +9,7 @@ from profiler.worker import gguf_file
 from profiler.worker.engines import llamacpp
 from profiler.worker.gguf_export import check, export
 from profiler.worker.gguf_file import NEED_CALIBRATION, WEIGHTS, quantize
+from profiler.worker.made import scratch_folder
 from tests.worker.reading import Heard, job, reader
 from tests.worker.test_gguf_export import model
 
@@ -143,7 +144,7 @@ def test_what_a_killed_worker_left_is_removed(tmp_path):
     left = tmp_path / "making-dead"
     left.mkdir()
     (left / "plain.gguf").write_bytes(b"half")
-    with gguf_file.scratch_folder(tmp_path) as scratch:
+    with scratch_folder(tmp_path) as scratch:
         assert not left.exists()
         assert scratch.exists()
     assert not scratch.exists()

@@ -20,8 +20,9 @@ from profiler.spec.run import Generate, Setup, Write
 from profiler.worker.channel import Channel
 from profiler.worker.engines.timed import seconds_of, seconds_of_each
 from profiler.worker.gguf_export import FILE_TYPES, check
-from profiler.worker.gguf_file import WEIGHTS, binding, ready, scratch_folder
+from profiler.worker.gguf_file import WEIGHTS, binding, ready
 from profiler.worker.loading import source_of, tokenizer_of
+from profiler.worker.made import scratch_folder
 
 PLAIN_CACHES = {
     "float32": GGMLQuantizationType.F32,

@@ -22,8 +22,8 @@ from profiler.spec.run import Generate, Write
 from profiler.worker.channel import Channel
 from profiler.worker.engines.onnx_build import PRECISIONS, ready, refuse_shape
 from profiler.worker.engines.timed import seconds_of, seconds_of_each
-from profiler.worker.gguf_file import scratch_folder
 from profiler.worker.loading import source_of, tokenizer_of
+from profiler.worker.made import scratch_folder
 
 INSTALL = "ONNX Runtime's generator is not installed; pip install -r requirements-engines.txt."
 UNTRACED = "ONNX Runtime runs the whole graph in one call, so its operators cannot be told apart from here."

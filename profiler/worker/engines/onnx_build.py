@@ -10,7 +10,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from contextlib import redirect_stderr, redirect_stdout
 from importlib.metadata import version
 from logging import WARNING, getLogger
@@ -28,9 +27,8 @@ from profiler.spec.model import ModelSpec
 from profiler.spec.run import Generate, Setup
 from profiler.worker import shapes
 from profiler.worker.channel import Channel, leash, take_output
-from profiler.worker.convert import move
-from profiler.worker.device import reset_peaks
 from profiler.worker.loading import fingerprint, open_model, tokenizer_of
+from profiler.worker.made import made_once
 
 PRECISIONS = {"int4-onnx": "int4", "int8-onnx": "int8", "float32": "fp32"}  # format of the weights → the builder's word
 NOISY = ("onnxruntime.quantization.matmul_nbits_quantizer", "onnxscript", "onnx_ir")  # loggers that tell of every matrix
@@ -56,16 +54,7 @@ def ready(job: Job, source: str | Path | None, scratch: Path, channel: Channel) 
     plain = re.sub(r"[^\w.-]+", "-", spec.name)
     made_with = str(RECIPE), version("onnxruntime-genai")
     kept = None if source is None else scratch.parent / f"{plain}-{wanted}-{fingerprint(source, *made_with)}"
-    if kept and kept.exists():
-        return kept
-    channel.enter("compress", note=f"Making an ONNX graph: {FORMATS[wanted].title}{', once' if kept else ''}")
-    began = time.perf_counter()
-    made = apart(job, source, scratch)
-    if kept:
-        move(made, kept)
-    reset_peaks(setup.device)  # what comes now is the engine's
-    channel.measured("compress_time", time.perf_counter() - began)
-    return kept or made
+    return made_once(kept, f"an ONNX graph: {FORMATS[wanted].title}", lambda: apart(job, source, scratch), channel)
 
 
 def apart(job: Job, source: str | Path | None, scratch: Path) -> Path:
