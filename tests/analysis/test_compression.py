@@ -1,29 +1,19 @@
 import json
 from dataclasses import replace
-from math import exp, log, sqrt
+from math import exp, log
 
-import numpy as np
 import pytest
 
 from profiler.analysis.compression import QUICK, aims, best, drift, undominated, variants
 from profiler.analysis.compression_table import brief, table
 from profiler.analysis.compression_words import falls, finding, foretold, judged, times, why
-from profiler.analysis.duel import Side, outcome, plan, shared
 from profiler.analysis.duration import expected
-from profiler.analysis.elsewhere import compressed, formats, sentence, title
-from profiler.analysis.experiment import Experiment
-from profiler.analysis.fleet import Workload
 from profiler.analysis.labs import LABS, command, conclude, planned
 from profiler.analysis.outcome import told
-from profiler.analysis.quality import Quality, average, quality
-from profiler.analysis.report import report
-from profiler.analysis.sensitivity import cells, extra_bytes, kept
-from profiler.catalog import devices, models
-from profiler.catalog.quality import tables
 from profiler.spec.methods import METHODS, method_of
 from profiler.spec.run import Setup
 from tests.builders import MACHINE, SPEC, ceilings, generate_run, kernels
-from tests.compressed import OUTCOMES, comparison, scored, sensitivity, spoken, variant
+from tests.compressed import OUTCOMES, comparison, scored, variant
 from tests.experiments import conditions
 
 LAB = LABS["compression"]
@@ -37,77 +27,6 @@ def asked(**changes):
 
 def by_name(experiment):
     return {one.name: one for one in variants(experiment)}
-
-
-# --- quality
-
-
-def test_an_average_knows_its_error():
-    """1, 3, 1, 3, …: mean 2; independent values, so the error is the deviation over the root of their number."""
-    found = average([1.0, 3.0] * 50)
-
-    assert found.value == 2
-    assert found.error == pytest.approx(np.std([1.0, 3.0] * 50, ddof=1) / 10)
-    assert found.interval == pytest.approx((2 - 1.96 * found.error, 2 + 1.96 * found.error))
-
-
-def test_windows_that_differ_widen_the_error():
-    """Four windows of 256 with means 0, 0, 1, 1: the error is theirs, not that of 1,024 independent places."""
-    found = average([0.0] * 512 + [1.0] * 512)
-
-    assert found.error >= sqrt(1 / 3) / 2
-
-
-def test_nine_of_ten_intervals_hold_the_truth():
-    """Differences that are correlated from place to place, and by window: the interval is honest."""
-    random, hits = np.random.default_rng(0), 0
-    for _ in range(300):
-        noise = random.normal(0, 1, 4096)
-        series = [noise[0]]
-        for step in noise[1:]:
-            series.append(0.4 * series[-1] + step)
-        hits += abs(average(series).value) <= 1.96 * average(series).error
-    assert hits >= 270
-
-
-def test_the_loss_is_the_ratio_of_perplexities():
-    """0.1 nats more at each token: perplexity rises by e^0.1 − 1."""
-    found = Quality(scored(0.1))
-
-    assert found.loss == pytest.approx(exp(0.1) - 1)
-    assert found.loss_interval[0] < found.loss < found.loss_interval[1]
-    assert found.perplexity / exp(np.mean(found.scored.reference)) == pytest.approx(exp(0.1))
-    assert found.divergence.value == pytest.approx(0.08)
-    assert (found.questions, found.right, found.reference_right) == (60, pytest.approx(0.7), pytest.approx(0.8))
-
-
-def test_a_score_is_told_in_one_sentence():
-    """For a run's page and the terminal; garbage is said there as well."""
-    assert "1,024 tokens" in Quality(scored(0.1)).sentence
-    assert "+11 % against the uncompressed model in float32" in Quality(scored(0.1)).sentence
-    assert "garbage" in Quality(scored(4.0)).sentence
-    assert report(comparison().runs[1])["quality"]["tokens"] == 1024
-
-
-def test_garbage_is_named():
-    """No numbers, or worse than somebody who only knows how often each word comes."""
-    assert "no numbers at 7 of 1,024" in Quality(scored(0.1, broken=7)).garbage
-    assert "worse than guessing" in Quality(scored(4.0)).garbage
-    assert Quality(scored(0.1)).garbage == ""
-
-
-def test_what_rounding_hides_is_no_loss():
-    """An interval that reaches into the floor is the same; garbage never is."""
-    found = Quality(scored(0.002))
-
-    assert not Quality(scored(0.05)).same(0.002)
-    assert found.same(found.loss + 0.001)
-    assert not Quality(scored(0.0, broken=1)).same(1.0)
-
-
-def test_a_run_without_a_score_has_no_quality():
-    """Random weights, or nobody asked."""
-    assert quality(generate_run()) is None
 
 
 # --- the recipe
@@ -389,125 +308,3 @@ def test_the_promise_is_about_speed_alone():
     specs = list(planned(LAB, asked(methods=("int8",))).specs)
 
     assert "only a measurement tells" in LAB.promise(specs, {"bfloat16": ceilings(dtype="bfloat16")})
-
-
-# --- layer by layer
-
-
-def test_the_worst_layers_are_named_with_what_they_cost():
-    """0.5 of 0.9 nats in one part: it alone loses half; 16 bits instead of 5 for its elements."""
-    found = conclude(LABS["sensitivity"], sensitivity({"attention": [0.1] * 2, "MLP": [0.5, 0.1], "lm_head": [0.1]}, everything=1.0))
-
-    assert found.title == "Layer 0's MLP matters most: 1 of 5 parts loses half of all that is lost"
-    assert found.numbers["bytes"] == pytest.approx(3 * 576 * 1536 * (16 - 5) / 8)
-    assert found.numbers["saved"] == pytest.approx(5 / 9)
-    assert "All of them at once lose 1.0 nats, where the sum of each alone is 0.90 nats" in found.sentence
-
-
-def test_next_to_nothing_is_called_so():
-    """Less than 0.01 nats in all: no layer is said to matter."""
-    found = conclude(LABS["sensitivity"], sensitivity({"attention": [0.0001] * 2, "lm_head": [0.0012]}))
-
-    assert found.title == "Hardly anything is lost: 0.0014 nats over all 3 parts"
-    assert "comes from a 4-bit file" in found.sentence
-
-
-def test_parts_kept_in_16_bits_come_by_what_they_are_worth():
-    """From all quantized to nothing quantized: bytes grow, the loss falls to zero."""
-    line = kept(sensitivity({"attention": [0.1], "MLP": [0.5], "lm_head": [0.1]}))
-
-    assert [round(left, 6) for _, left in line] == [0.7, 0.2, 0.1, 0.0]
-    assert [size for size, _ in line] == sorted(size for size, _ in line)
-
-
-def test_a_tied_lm_head_has_its_table_of_bytes():
-    """49,152 words of 576 columns, from 8 bits to 16."""
-    spec = sensitivity({"MLP": [0.1, 0.2]}).specs[0]
-
-    assert extra_bytes(spec)["lm_head"] == pytest.approx(49152 * 576)
-
-
-def test_cells_come_worst_first():
-    """The title of each says where it is."""
-    found = cells(sensitivity({"attention": [0.1, 0.3], "lm_head": [0.2]}))
-
-    assert [cell.title for cell in found] == ["layer 1's attention", "the lm_head", "layer 0's attention"]
-
-
-def test_random_weights_have_no_sensitivity():
-    """One sentence, and what to do."""
-    with pytest.raises(ValueError, match="random weights here, so there is no quality to lose; choose"):
-        planned(LABS["sensitivity"], conditions())
-
-
-# --- side by side
-
-
-def duel(left="the sky is blue", right="the sky is high up", fast=0.01):
-    specs = plan(SPEC.model, BF16, "Why?", ("none", "int4"), 16)
-    return Side(spoken(specs[0], left, 0.02)), Side(spoken(specs[1], right, fast))
-
-
-def test_a_side_tells_its_speed_without_the_prompt():
-    """The first piece is the prompt's reading: 200 ms, then 50 tokens/s."""
-    left, _ = duel()
-
-    assert left.first == pytest.approx(0.2)
-    assert left.rate == pytest.approx(50)
-    assert left.told == "50.0 tok/s · first token after 200 ms · 4 tokens"
-
-
-def test_a_duel_is_told_in_one_line():
-    """Speed, and how far both are the same."""
-    assert outcome(*duel()) == "2.0 times as fast with int4 weights, groups of 32 as uncompressed; the first 3 words are the same"
-    assert outcome(*duel(right="no idea at all")).endswith("they differ from the first word on")
-    assert outcome(*duel(right="the sky is blue", fast=0.02)) == "Both are as fast; both wrote the same 4 words"
-    assert shared("", "a") == 0
-
-
-def test_a_duel_needs_words_and_a_trained_model():
-    """Two sentences."""
-    with pytest.raises(ValueError, match="prompt is empty"):
-        plan(SPEC.model, BF16, "  ", ("none", "int4"), 16)
-    with pytest.raises(ValueError, match="random weights"):
-        plan(models.rows()["smollm2-135m"].spec(random=True), BF16, "Why?", ("none", "int4"), 16)
-
-
-# --- elsewhere, and what others measured
-
-
-def test_on_another_device_fewer_bits_are_faster_and_fit():
-    """Llama 3.1 8B on a graphics card: 4 bits between two and four times 16 bits."""
-    device, model = devices.find("rtx-4090"), models.rows()["llama-3.1-8b"].spec()
-    found = compressed(model, device, Workload(1, 512, 128))
-    by_format = {one.format: one for one in found}
-
-    assert [one.format for one in found] == list(formats(device))
-    assert found[0].gain == 1
-    assert 2 < by_format["q4_k_m"].gain < 4
-    assert "Q4_K_M would be" in title(found)
-    assert "All of them fit" in sentence(found)
-
-
-def test_what_fits_only_compressed_says_so():
-    """Llama 3.1 70B on 80 GB: 16 bits do not fit; on a card nothing does."""
-    big = models.rows()["llama-3.1-70b"].spec()
-
-    assert title(compressed(big, devices.find("h100 sxm"), Workload(1, 512, 128))).startswith("Only compressed does it fit")
-    assert title(compressed(big, devices.find("rtx-4090"), Workload(1, 512, 128))).startswith("No format fits")
-
-
-def test_published_tables_have_sources_and_one_baseline():
-    """Every table names its source and a row that the others are compared with; Q4_K_M costs 2.8 % on Llama-3-8B."""
-    for found in tables().values():
-        assert found.source
-        assert found.rise(found.score(found.baseline)) == 0
-    small = tables()["llama-3-8b"]
-    assert small.rise(small.score("q4_K_M")) == pytest.approx(0.0279, abs=1e-4)
-    assert small.score("q4_K_M").divergence == 0.031273
-    assert [score.bits for score in small.lossy] == sorted((score.bits for score in small.lossy), reverse=True)
-
-
-def test_an_empty_experiment_is_no_table():
-    """Nothing landed yet."""
-    assert table(Experiment("lab-compression-x", ())) == []
