@@ -178,8 +178,10 @@ def test_a_run_of_the_terminal_is_watched_in_the_browser(chromium, app, tiny_fol
         "--seconds",
         "6",
     ]
-    terminal = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "NEED_FOR_SPEED_HOME": str(app[1])}, stdout=subprocess.DEVNULL)
+    first, _ = visit(chromium, app[0])  # a server's first page takes seconds and makes the store; a short run would be over by then
+    first.get_by_role("button", name="Measure", exact=False).first.wait_for(timeout=60_000)
     known = {run.id for run in store(app[1]).heads()}
+    terminal = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "NEED_FOR_SPEED_HOME": str(app[1])}, stdout=subprocess.DEVNULL)
     while not (new := [run.id for run in store(app[1]).heads() if run.id not in known]):
         time.sleep(0.1)
     page, _ = visit(chromium, f"{app[0]}/?run={new[0]}")
