@@ -17,7 +17,8 @@ from profiler.record import process
 from profiler.record.jobs import Jobs
 from profiler.record.store import Store
 from profiler.spec.measurement import Measurement
-from profiler.spec.run import Dtype, Generate, RunSpec, Setup
+from profiler.spec.run import Dtype, RunSpec, Setup
+from profiler.spec.work import Generate
 
 
 def main(model: str = "smollm2-135m", dtype: Dtype = "float32") -> None:

@@ -19,7 +19,8 @@ from profiler.catalog.machine import available_memory, this_machine
 from profiler.record.jobs import Jobs
 from profiler.record.run import Run
 from profiler.record.store import Store
-from profiler.spec.run import Generate, RunSpec, Setup
+from profiler.spec.run import RunSpec, Setup
+from profiler.spec.work import Generate
 from profiler.theory.memory import fits
 
 LLAMA = {"model_type": "llama", "vocab_size": 1024, "max_position_embeddings": 4096, "tie_word_embeddings": True}

@@ -26,8 +26,9 @@ from profiler.catalog.models import find
 from profiler.record.jobs import Jobs
 from profiler.record.run import Run
 from profiler.record.store import Store
-from profiler.spec.run import Generate, RunSpec, Setup
+from profiler.spec.run import RunSpec, Setup
 from profiler.spec.units import words
+from profiler.spec.work import Generate
 from profiler.terminal import OUT
 from profiler.theory.memory import fits
 

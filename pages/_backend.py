@@ -10,7 +10,8 @@ from profiler.record.jobs import Jobs
 from profiler.record.process import ROOT, Environment
 from profiler.record.run import Run, fold
 from profiler.record.store import Store, parse_export
-from profiler.spec.run import Generate, RunSpec, Setup
+from profiler.spec.run import RunSpec, Setup
+from profiler.spec.work import Generate
 
 OPEN_FIRST = ("running", "queued", "finished")
 

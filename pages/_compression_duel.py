@@ -15,7 +15,8 @@ from profiler.record.run import Run
 from profiler.record.store import new_id
 from profiler.spec.methods import METHODS
 from profiler.spec.model import ModelSpec
-from profiler.spec.run import RunSpec, Write
+from profiler.spec.run import RunSpec
+from profiler.spec.work import Write
 from profiler.theory.memory import check
 
 EVERY, LOOK, PATIENCE = 0.2, 0.07, 2.0  # seconds: between questions, between looks at the store, until the page is told anew

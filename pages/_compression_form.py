@@ -13,7 +13,8 @@ from profiler.catalog.methods import unavailable
 from profiler.spec.formats import FORMATS
 from profiler.spec.methods import BASELINE, METHODS, method_of
 from profiler.spec.model import ModelSpec
-from profiler.spec.run import Generate, RunSpec, Sensitivity, Setup
+from profiler.spec.run import RunSpec, Setup
+from profiler.spec.work import Generate, Sensitivity
 
 ALL = tuple(name for name in METHODS if name != BASELINE)
 PRESETS = {"quick": "Quick", "all": "All that run here"}

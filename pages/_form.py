@@ -15,8 +15,9 @@ from profiler.record.run import Run
 from profiler.spec.frozen import sentence
 from profiler.spec.methods import BASELINE, METHODS, method_of, with_method
 from profiler.spec.model import ModelSpec
-from profiler.spec.run import BYTES, Dtype, Generate, RunSpec, Setup
+from profiler.spec.run import BYTES, Dtype, RunSpec, Setup
 from profiler.spec.units import words
+from profiler.spec.work import Generate
 from profiler.theory.memory import check
 from profiler.theory.step import parameters
 

@@ -12,8 +12,8 @@ from profiler.figures.hardware import Seen
 from profiler.record.run import Run
 from profiler.spec.measurement import Measurement
 from profiler.spec.model import ModelSpec
-from profiler.spec.run import Generate
 from profiler.spec.units import words
+from profiler.spec.work import Generate
 from profiler.theory.local import expected
 from profiler.theory.predict import predict
 

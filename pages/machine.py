@@ -9,7 +9,8 @@ from pages._live import live_panel
 from pages._roofs import machine_view
 from profiler.catalog.machine import devices
 from profiler.record.run import Run
-from profiler.spec.run import MeasureCeilings, RunSpec, Setup
+from profiler.spec.run import RunSpec, Setup
+from profiler.spec.work import MeasureCeilings
 
 guard()
 st.header("What could this machine do?", anchor=False)

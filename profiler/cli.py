@@ -24,8 +24,9 @@ from profiler.cli_validate import validate
 from profiler.cli_write import write
 from profiler.record.run import Run
 from profiler.spec.compression import Pruning
-from profiler.spec.run import FetchModel, Generate, MeasureCeilings, RunSpec, Setup
+from profiler.spec.run import RunSpec, Setup
 from profiler.spec.units import words
+from profiler.spec.work import FetchModel, Generate, MeasureCeilings
 from profiler.theory.memory import fits
 from profiler.theory.step import parameters
 

@@ -8,8 +8,9 @@ from profiler.cli_setups import HERE, command
 from profiler.record.jobs import Jobs
 from profiler.record.store import Store
 from profiler.spec.model import ModelSpec
-from profiler.spec.run import Generate, RunSpec, Setup
+from profiler.spec.run import RunSpec, Setup
 from profiler.spec.units import words
+from profiler.spec.work import Generate
 from profiler.theory.local import Expected, expected
 from profiler.theory.memory import capacity, check, predict_memory
 from profiler.theory.predict import predict

@@ -22,7 +22,8 @@ from profiler.record.jobs import Jobs
 from profiler.record.store import new_id
 from profiler.spec.methods import BASELINE, METHODS, method_named
 from profiler.spec.model import ModelSpec
-from profiler.spec.run import MeasureCeilings, RunSpec, Setup
+from profiler.spec.run import RunSpec, Setup
+from profiler.spec.work import MeasureCeilings
 from profiler.theory.memory import capacity, check
 
 COMPRESSED_FROM = "bfloat16"  # the format that most models are published in

@@ -12,7 +12,7 @@ from profiler.analysis.report import report
 from profiler.cli_border import Json, border, print_json
 from profiler.record.run import Run
 from profiler.record.store import IMPORT_LIMIT, Store
-from profiler.spec.run import Generate
+from profiler.spec.work import Generate
 
 kept = typer.Typer(help="The runs that were measured so far.", no_args_is_help=True)
 

@@ -14,7 +14,8 @@ from profiler.record.events import Said
 from profiler.record.jobs import Jobs
 from profiler.record.run import Run
 from profiler.spec.compression import Pruning
-from profiler.spec.run import RunSpec, Setup, Write
+from profiler.spec.run import RunSpec, Setup
+from profiler.spec.work import Write
 from profiler.theory.memory import check
 
 LOOK = 0.1  # seconds between two looks at the store

@@ -4,7 +4,8 @@ from profiler.catalog.models import rows
 from profiler.record.events import Entered, Failed, Finished, Measured, OpRow, Peak, Probed, Sample, Started, Step, Traced
 from profiler.record.run import Run, fold
 from profiler.spec.machine import Ceilings, Hardware, Kernels
-from profiler.spec.run import Generate, RunSpec, Setup
+from profiler.spec.run import RunSpec, Setup
+from profiler.spec.work import Generate
 
 MACHINE = Hardware(name="Test CPU", system="Linux", cores=2, memory=16_000_000_000, cache=32 << 20)
 SPEC = RunSpec(model=rows()["smollm2-135m"].spec(), work=Generate(prompt_tokens=128, new_tokens=32), setup=Setup(threads=2))

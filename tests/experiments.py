@@ -8,7 +8,8 @@ from profiler.analysis.recipes import Conditions
 from profiler.catalog.models import rows
 from profiler.record.events import Finished, Point, Started
 from profiler.record.run import fold
-from profiler.spec.run import MeasureCeilings, RunSpec, Setup
+from profiler.spec.run import RunSpec, Setup
+from profiler.spec.work import MeasureCeilings
 from tests.builders import MACHINE, ceilings, generate_run
 
 

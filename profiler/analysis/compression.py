@@ -16,7 +16,8 @@ from profiler.spec.formats import FORMATS
 from profiler.spec.machine import Ceilings
 from profiler.spec.measurement import Measurement
 from profiler.spec.methods import BASELINE, METHODS, method_of, with_method
-from profiler.spec.run import Generate, RunSpec
+from profiler.spec.run import RunSpec
+from profiler.spec.work import Generate
 from profiler.theory.compressed import Forecast, forecast
 from profiler.theory.local import expected
 from profiler.theory.predict import predict

@@ -8,8 +8,9 @@ from profiler.record.events import Said
 from profiler.record.run import Run
 from profiler.spec.methods import BASELINE, method_of, with_method
 from profiler.spec.model import ModelSpec
-from profiler.spec.run import RunSpec, Setup, Write
+from profiler.spec.run import RunSpec, Setup
 from profiler.spec.units import number, words
+from profiler.spec.work import Write
 
 PREFIX = "duel-"
 FELT = 1.05  # times as fast: less is as fast

@@ -3,7 +3,8 @@
 from profiler.analysis.experiment import Experiment
 from profiler.record.run import Run
 from profiler.spec.machine import Ceilings
-from profiler.spec.run import BYTES, Generate, RunSpec, Sensitivity
+from profiler.spec.run import BYTES, RunSpec
+from profiler.spec.work import Generate, Sensitivity
 from profiler.theory.predict import bound
 from profiler.theory.step import active_parameters, parameters, step_cost
 

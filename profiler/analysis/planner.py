@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from profiler.spec.run import Generate, RunSpec
+from profiler.spec.run import RunSpec
+from profiler.spec.work import Generate
 from profiler.theory.memory import Memory, predict_memory
 
 MOST = 4096  # sequences: as many as a run may have

@@ -13,8 +13,9 @@ from profiler.analysis.experiment import by_bytes
 from profiler.analysis.findings import crossing
 from profiler.spec.machine import Ceilings
 from profiler.spec.model import ModelSpec
-from profiler.spec.run import Dtype, Generate, MeasureCeilings, RunSpec, Setup
+from profiler.spec.run import Dtype, RunSpec, Setup
 from profiler.spec.units import words
+from profiler.spec.work import Generate, MeasureCeilings
 from profiler.theory.memory import predict_memory
 from profiler.theory.step import parameters
 

@@ -15,8 +15,9 @@ from profiler.spec.formats import FORMATS, Precision
 from profiler.spec.machine import Ceilings
 from profiler.spec.methods import METHODS
 from profiler.spec.model import ModelSpec
-from profiler.spec.run import RunSpec, Sensitivity
+from profiler.spec.run import RunSpec
 from profiler.spec.units import words
+from profiler.spec.work import Sensitivity
 from profiler.theory.parts import PARTS
 from profiler.theory.step import forward
 

@@ -12,9 +12,24 @@ from profiler.spec.frozen import Frozen
 from profiler.spec.machine import Ceilings, Hardware
 from profiler.spec.run import RunSpec
 
-VERSION = 3
+VERSION = 4
 Phase = Literal[
-    "fetch", "load", "compress", "ceilings", "compile", "warm-up", "trace", "settle", "prefill", "decode", "rest", "quality", "write"
+    "fetch",
+    "load",
+    "compress",
+    "ceilings",
+    "compile",
+    "warm-up",
+    "trace",
+    "settle",
+    "prefill",
+    "decode",
+    "rest",
+    "batches",
+    "check",
+    "quality",
+    "write",
+    "serve",
 ]
 
 
@@ -51,6 +66,7 @@ class Step(Frozen):
     first: int = 0  # context length before the first of these steps, in tokens
     done: float | None = None  # share of the phase that is done, 0..1
     left: float | None = None
+    texts: tuple[str, ...] = ()  # of the first round: the new token of each step as it reads
 
 
 class Sample(Frozen):
@@ -100,6 +116,32 @@ class Said(Frozen):
     seconds: float  # that they took
 
 
+class Request(Frozen):
+    """One request and its answer; times are seconds since the first arrival."""
+
+    due: float  # when it arrived
+    first: float | None  # when the first token was there
+    gaps: tuple[float, ...] = ()  # seconds from one piece of the answer to the next
+    tokens: int = 0
+    outcome: Literal["answered", "refused", "stalled", "error"] = "answered"
+    note: str = ""  # what the server said, if it was no answer
+
+    @property
+    def end(self) -> float | None:
+        """When the last token was there."""
+        return None if self.first is None else self.first + sum(self.gaps)
+
+
+class Served(Frozen):
+    """What became of the requests that arrived at one rate, or of many that were all there at the beginning."""
+
+    kind: Literal["served"] = "served"
+    at: float
+    rate: float  # offered, requests/s; 0: all at once
+    seconds: float  # from the first arrival to the last answer
+    requests: tuple[Request, ...]
+
+
 Curve = Literal[
     "read",
     "copy",
@@ -113,6 +155,7 @@ Curve = Literal[
     "scaling_matmul",
     "scaling_matvec",
     "sensitivity",
+    "throughput",
 ]
 
 
@@ -123,8 +166,8 @@ class Point(Frozen):
     at: float
     curve: Curve
     series: str  # which line of the figure: "float32", "2 threads", "attention"
-    x: float  # bytes of the working set of one core, rows of the matrices or of the input, threads, or a layer's number; by the curve
-    value: float  # bytes/s, FLOP/s, seconds, or nats of divergence; by the curve
+    x: float  # bytes of the working set of one core, rows of matrices or input, threads, batch, or a layer's number; by the curve
+    value: float  # bytes/s, FLOP/s, tokens/s, seconds, or nats of divergence; by the curve
 
 
 class OpRow(Frozen):
@@ -195,7 +238,7 @@ class Failed(Frozen):
 
 
 Event = Annotated[
-    Started | Entered | Step | Sample | Measured | Point | Traced | Probed | Peak | Scored | Said | Finished | Failed,
+    Started | Entered | Step | Sample | Measured | Point | Traced | Probed | Peak | Scored | Said | Served | Finished | Failed,
     Field(discriminator="kind"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)

@@ -23,7 +23,8 @@ from profiler.record.run import Run
 from profiler.record.sampler import Sampler
 from profiler.record.store import Store
 from profiler.spec.machine import Ceilings, Hardware
-from profiler.spec.run import Generate, RunSpec
+from profiler.spec.run import RunSpec
+from profiler.spec.work import Generate
 
 TRUSTED = 600.0  # seconds that ceilings are believed: the bandwidth of a shared machine changes within minutes
 SAMPLE_EVERY = 0.5

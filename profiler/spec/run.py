@@ -1,7 +1,7 @@
 """RunSpec: one experiment. Equal specs are the same experiment; a spec is all that is needed to repeat a run."""
 
 import shlex
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -9,61 +9,12 @@ from profiler.spec.compression import Pruning, after
 from profiler.spec.formats import FORMATS, Precision, format_named
 from profiler.spec.frozen import Frozen
 from profiler.spec.model import ModelSpec
+from profiler.spec.speculation import Speculation
+from profiler.spec.work import WITH_MODEL, FetchModel, Generate, LoadTest, MeasureCeilings, Requests, Sensitivity, Work, Write
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-Runtime = Literal["transformers", "onnxruntime", "llama.cpp"]
-
-
-class Generate(Frozen):
-    """Prefill a prompt, then generate tokens one by one with a KV cache, several times over."""
-
-    task: Literal["generate"] = "generate"
-    batch: int = Field(default=1, ge=1, le=4096)
-    prompt_tokens: int = Field(default=128, ge=1, le=10_000_000)
-    new_tokens: int = Field(default=32, ge=2, le=1_000_000)
-    seconds: float = Field(default=10.0, gt=0, le=3600)  # stop adding rounds after this much timed work
-    seed: int = 0
-    trace: bool = True  # after the timed rounds, run once more under a profiler to tell the operators apart
-    quality: int = Field(default=0, ge=0, le=1_000_000)  # tokens of held-back text to be scored at the end; 0: none
-    text: str = ""  # a file of text to score instead of the documentation that is installed here
-
-
-class MeasureCeilings(Frozen):
-    """What the machine can do: bandwidth, matrix products, dispatch.
-
-    quick: what one run is judged by. full: the same with patience, and the curves that the page Machine draws.
-    memory, matmul: one of these curves alone.
-    """
-
-    task: Literal["ceilings"] = "ceilings"
-    scope: Literal["quick", "full", "memory", "matmul"] = "quick"
-
-
-class Sensitivity(Frozen):
-    """How much quality is lost if one part of one layer alone is quantized, for every layer and part."""
-
-    task: Literal["sensitivity"] = "sensitivity"
-    tokens: int = Field(default=512, ge=16, le=1_000_000)  # of held-back text
-    text: str = ""
-
-
-class Write(Frozen):
-    """Answer a prompt in words, streaming."""
-
-    task: Literal["write"] = "write"
-    prompt: str = Field(min_length=1, max_length=20_000)
-    new_tokens: int = Field(default=64, ge=1, le=4096)
-
-
-class FetchModel(Frozen):
-    """Bring the default model into the cache."""
-
-    task: Literal["fetch"] = "fetch"
-
-
-Work = Annotated[Generate | MeasureCeilings | FetchModel | Sensitivity | Write, Field(discriminator="task")]
-WITH_MODEL = (Generate, Sensitivity, Write)
+Runtime = Literal["transformers", "onnxruntime", "openvino", "llama.cpp", "ctranslate2"]
 
 
 class Setup(Frozen):
@@ -72,9 +23,16 @@ class Setup(Frozen):
     device: str = Field(default="cpu", pattern=r"^(cpu|mps|cuda:\d+)$")
     threads: int = Field(default=1, ge=1, le=4096)
     dtype: Dtype = "float32"
-    attention: Literal["auto", "sdpa", "eager"] = "auto"
+    attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
     huge_pages: bool = True
     compile: bool = False  # torch.compile: fewer, larger operators
+    compile_mode: Literal["default", "reduce-overhead", "max-autotune"] = "default"  # as torch.compile names them
+    cache: Literal["dynamic", "static", "none"] = "dynamic"  # the KV cache grows, has its full size at once, or is not kept at all
+    chunk: int = Field(default=0, ge=0)  # tokens of the prompt in one pass; 0: all of them
+    prefix: int = Field(default=0, ge=0)  # first tokens of the prompt whose keys and values were kept from an earlier request
+    speculation: Speculation | None = None
+    pinned: bool = True  # each thread stays on its core
+    allocator: Literal["system", "jemalloc", "tcmalloc"] = "system"  # of memory on a processor
     layout: Literal["rows", "columns"] = "rows"  # of the linear layers' weights in memory: the library has a kernel for each
     hog: Literal["none", "memory", "compute"] = "none"  # a neighbour on the last core, started on purpose
     engine: Runtime = "transformers"
@@ -119,7 +77,15 @@ class Setup(Frozen):
         told = {
             "eager attention": self.attention == "eager",
             "no huge pages": not self.huge_pages,
-            "compiled": self.compile,
+            "sdpa attention": self.attention == "sdpa",
+            "flash attention": self.attention == "flash_attention_2",
+            "compiled" if self.compile_mode == "default" else f"compiled, {self.compile_mode}": self.compile,
+            f"{self.cache} cache" if self.cache == "static" else "no cache": self.cache != "dynamic",
+            f"prompt in chunks of {self.chunk}": self.chunk > 0,
+            f"{self.prefix} tokens of prefix kept": self.prefix > 0,
+            self.speculation.title if self.speculation else "": self.speculation is not None,
+            "threads not pinned": not self.pinned,
+            self.allocator: self.allocator != "system",
             "weights by columns": self.layout == "columns",
             f"beside a {self.hog} hog": self.hog != "none",
             f"weights in {FORMATS[self.quantization].title}" if self.quantization else "": bool(self.quantization),
@@ -141,6 +107,10 @@ class RunSpec(Frozen):
     def _complete(self) -> "RunSpec":
         if isinstance(self.work, WITH_MODEL) and self.model is None:
             raise ValueError(f"a model is needed to {self.work.task}")
+        if isinstance(self.work, LoadTest) and not self.work.url and self.model is None:
+            raise ValueError("A server's address or a model to start one with is needed for a load test.")
+        if isinstance(self.work, Generate) and self.setup.prefix >= self.work.prompt_tokens and self.setup.prefix:
+            raise ValueError(f"The kept prefix of {self.setup.prefix} tokens must be shorter than the prompt of {self.work.prompt_tokens}.")
         return self
 
     @property
@@ -160,7 +130,15 @@ class RunSpec(Frozen):
         """A short name for lists: what was run, and how."""
         if isinstance(self.work, MeasureCeilings | FetchModel):
             return {"ceilings": "Ceilings of this machine", "fetch": "Fetch the default model"}[self.work.task]
+        if isinstance(self.work, LoadTest):
+            return f"Load test of {self.work.url}" if self.work.url else f"Load test of llama.cpp's server{self._named}"
         assert self.model
+        if isinstance(self.work, Requests):
+            work = self.work
+            return (
+                f"{self.model.name} · {work.count} requests, {work.slots} at once, {work.batching} batching · "
+                f"{self.setup.dtype}{self.setup.extras}"
+            )
         if not isinstance(self.work, Generate):
             what = {"sensitivity": "sensitivity of each layer", "write": "answers a prompt"}[self.work.task]
             return f"{self.model.name} · {what} · {self.setup.dtype}{self.setup.extras}"
@@ -168,6 +146,10 @@ class RunSpec(Frozen):
             f"{self.model.name} · {self.setup.dtype} · {self.setup.device} × {self.setup.threads} · "
             f"batch {self.work.batch} · {self.work.prompt_tokens} + {self.work.new_tokens} tokens{self.setup.extras}"
         )
+
+    @property
+    def _named(self) -> str:
+        return f" with {self.model.name}" if self.model else ""
 
     @property
     def command(self) -> str:
@@ -179,23 +161,45 @@ def _words(spec: RunSpec) -> list[str]:
     """The words after the program's name."""
     setup, work = spec.setup, spec.work
     place = ["--device", setup.device, "--threads", str(setup.threads)]
-    if isinstance(work, FetchModel):
-        return ["fetch"]
-    if isinstance(work, MeasureCeilings):
-        return ["ceilings", "--scope", work.scope, *place, "--dtype", setup.dtype]
+    if isinstance(work, FetchModel | MeasureCeilings | LoadTest):
+        return _without_model(spec, work, place)
     assert spec.model
     said = ["--dtype", setup.dtype, *place, *_unusual(setup)]
     if isinstance(work, Write):
         return ["write", spec.model.reference, work.prompt, "--new-tokens", str(work.new_tokens), *said]
     if isinstance(work, Sensitivity):
         return ["lab", "sensitivity", "--model", spec.model.reference, *said]
+    if isinstance(work, Requests):
+        return ["lab", "batching", "--model", spec.model.reference, *said]
     counts = ["--prompt-tokens", str(work.prompt_tokens), "--new-tokens", str(work.new_tokens), "--batch", str(work.batch)]
     words = ["run", spec.model.reference, *counts, *said]
     words += [] if work.trace else ["--no-trace"]
     words += ["--quality", str(work.quality)] if work.quality else []
     words += ["--text", work.text] if work.text else []
+    words += ["--check"] if work.check else []
+    words += [word for size in work.batches for word in ("--batches", str(size))]
     words += ["--seconds", f"{work.seconds:g}"] if work.seconds != Generate().seconds else []
     return words + (["--seed", str(work.seed)] if work.seed else [])
+
+
+def _without_model(spec: RunSpec, work: FetchModel | MeasureCeilings | LoadTest, place: list[str]) -> list[str]:
+    if isinstance(work, LoadTest):
+        return _load_test(spec, work, place)
+    return ["fetch"] if isinstance(work, FetchModel) else ["ceilings", "--scope", work.scope, *place, "--dtype", spec.setup.dtype]
+
+
+def _load_test(spec: RunSpec, work: LoadTest, place: list[str]) -> list[str]:
+    """The words of a load test."""
+    usual = LoadTest()
+    words = ["serve-bench", *([work.url] if work.url else [])]
+    if spec.model and not work.url:
+        words += ["--model", spec.model.reference, "--dtype", spec.setup.dtype, *place, *_unusual(spec.setup), "--slots", str(work.slots)]
+    words += ["--served", work.served] if work.served else []
+    words += [word for rate in work.rates for word in ("--rate", f"{rate:g}")]
+    for name in ("seconds", "prompt_tokens", "new_tokens", "patience", "seed"):
+        value = getattr(work, name)
+        words += [f"--{name.replace('_', '-')}", f"{value:g}"] if value != getattr(usual, name) else []
+    return words
 
 
 def _unusual(setup: Setup) -> list[str]:
@@ -203,7 +207,9 @@ def _unusual(setup: Setup) -> list[str]:
     usual = Setup()
     words = [] if setup.huge_pages else ["--no-huge-pages"]
     words += ["--compile"] if setup.compile else []
-    for name in ("attention", "layout", "hog", "engine", "quantization", "kv"):
+    words += [] if setup.pinned else ["--no-pinned"]
+    words += ["--speculation", setup.speculation.word] if setup.speculation else []
+    for name in ("attention", "compile_mode", "cache", "chunk", "prefix", "allocator", "layout", "hog", "engine", "quantization", "kv"):
         value = getattr(setup, name)
-        words += [f"--{name}", value] if value != getattr(usual, name) else []
+        words += [f"--{name.replace('_', '-')}", str(value)] if value != getattr(usual, name) else []
     return words + (["--prune", setup.pruning.word] if setup.pruning else [])

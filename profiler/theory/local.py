@@ -11,7 +11,8 @@ from math import exp
 
 from profiler.spec.machine import Ceilings
 from profiler.spec.model import Attention, Block, ModelSpec
-from profiler.spec.run import Generate, RunSpec, Setup
+from profiler.spec.run import RunSpec, Setup
+from profiler.spec.work import Generate
 from profiler.theory.cost import Op
 from profiler.theory.library import Library
 from profiler.theory.predict import predict

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from profiler.spec.machine import Hardware
 from profiler.spec.model import ModelSpec
-from profiler.spec.run import BYTES, Generate, RunSpec, Write
+from profiler.spec.run import BYTES, RunSpec
 from profiler.spec.units import words
+from profiler.spec.work import Generate, Write
 from profiler.theory.cache import kv_bytes
 from profiler.theory.step import parameters
 from profiler.theory.weights import weight_bytes

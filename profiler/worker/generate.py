@@ -14,7 +14,7 @@ import psutil
 import torch
 
 from profiler.record.events import Finished, Job, Peak, Phase, Probed, Step, Traced
-from profiler.spec.run import Generate
+from profiler.spec.work import Generate
 from profiler.worker import ceilings, hog, quality, trace
 from profiler.worker.channel import Channel
 from profiler.worker.decoding import Decoding

@@ -11,7 +11,8 @@ from transformers import AutoConfig, PreTrainedModel
 
 from profiler.record.events import Job
 from profiler.spec.formats import FORMATS
-from profiler.spec.run import BYTES, Generate, Setup
+from profiler.spec.run import BYTES, Setup
+from profiler.spec.work import Generate
 from profiler.worker import shapes
 from profiler.worker.channel import Channel
 from profiler.worker.device import release_memory

@@ -3,7 +3,7 @@
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from profiler.spec.run import Generate
+from profiler.spec.work import Generate
 from profiler.worker.texts import calibration
 
 

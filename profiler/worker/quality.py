@@ -9,7 +9,7 @@ import time
 import torch
 
 from profiler.record.events import Job, Scored
-from profiler.spec.run import Generate
+from profiler.spec.work import Generate
 from profiler.worker import scores
 from profiler.worker.channel import Channel
 from profiler.worker.engines import Engine

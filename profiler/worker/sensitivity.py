@@ -20,7 +20,7 @@ from transformers.pytorch_utils import Conv1D
 
 from profiler.record.events import Finished, Job, Point, Step
 from profiler.spec.formats import FORMATS
-from profiler.spec.run import Sensitivity
+from profiler.spec.work import Sensitivity
 from profiler.worker import groups, scores
 from profiler.worker.channel import Channel
 from profiler.worker.loading import load

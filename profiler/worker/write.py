@@ -7,7 +7,7 @@ import torch
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from profiler.record.events import Finished, Job, Said
-from profiler.spec.run import Write
+from profiler.spec.work import Write
 from profiler.worker.channel import Channel
 from profiler.worker.engines import ENGINES, Steps
 

@@ -4,7 +4,8 @@ from profiler.analysis.arithmetic import attention_share, overtaking, prompt_flo
 from profiler.analysis.planner import frontier, largest, largest_batch, longest_context, purposes, with_context
 from profiler.catalog.models import rows
 from profiler.spec.formats import Precision
-from profiler.spec.run import Generate, RunSpec
+from profiler.spec.run import RunSpec
+from profiler.spec.work import Generate
 from profiler.theory.cost import total
 from profiler.theory.memory import predict_memory
 from profiler.theory.step import prefill

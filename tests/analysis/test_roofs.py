@@ -16,7 +16,8 @@ from profiler.analysis.table import ceilings_rows, point_rows
 from profiler.record.events import Point
 from profiler.record.run import fold
 from profiler.spec.machine import Scaling
-from profiler.spec.run import MeasureCeilings, RunSpec
+from profiler.spec.run import RunSpec
+from profiler.spec.work import MeasureCeilings
 from tests.builders import ceilings
 
 READ = {64: 400e9, 128: 400e9, 256: 200e9, 512: 196e9, 1024: 190e9, 2048: 60e9, 4096: 40e9}

@@ -6,7 +6,8 @@ from profiler.analysis.roofs import speedups
 from profiler.figures.machine import growing_figures, kernel_figure, products_figure, roofs_figure, scaling_figure
 from profiler.record.events import Point
 from profiler.record.run import fold
-from profiler.spec.run import MeasureCeilings, RunSpec
+from profiler.spec.run import RunSpec
+from profiler.spec.work import MeasureCeilings
 from tests.analysis.test_roofs import full
 from tests.builders import ceilings
 

@@ -5,7 +5,8 @@ import pytest
 from profiler.record.events import Failed, Finished, Point, Probed, Started
 from profiler.record.process import ROOT
 from profiler.record.store import Store, parse_export
-from profiler.spec.run import MeasureCeilings, RunSpec, Setup
+from profiler.spec.run import RunSpec, Setup
+from profiler.spec.work import MeasureCeilings
 from tests.analysis.test_roofs import full
 from tests.builders import MACHINE
 

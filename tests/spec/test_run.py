@@ -8,7 +8,8 @@ from profiler import cli
 from profiler.analysis.changes import changed
 from profiler.spec.compression import Pruning
 from profiler.spec.frozen import sentence
-from profiler.spec.run import FetchModel, Generate, MeasureCeilings, RunSpec, Setup
+from profiler.spec.run import RunSpec, Setup
+from profiler.spec.work import FetchModel, Generate, MeasureCeilings
 from tests.builders import SPEC
 
 

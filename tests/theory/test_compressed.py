@@ -4,7 +4,8 @@ import pytest
 
 from profiler.catalog.models import find
 from profiler.spec.methods import with_method
-from profiler.spec.run import Generate, RunSpec, Setup
+from profiler.spec.run import RunSpec, Setup
+from profiler.spec.work import Generate
 from profiler.theory.compressed import forecast
 from profiler.theory.memory import predict_memory
 from profiler.theory.weights import weight_bytes

@@ -3,7 +3,8 @@
 import pytest
 
 from profiler.catalog.models import find
-from profiler.spec.run import Generate, RunSpec, Setup
+from profiler.spec.run import RunSpec, Setup
+from profiler.spec.work import Generate
 from profiler.theory.library import FAULT, PAGE, Library
 from profiler.theory.local import expected
 from tests.builders import SPEC, ceilings, kernels

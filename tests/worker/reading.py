@@ -10,7 +10,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from profiler.catalog.resolve import resolve
 from profiler.record.events import EVENT, Event, Job
-from profiler.spec.run import RunSpec, Setup, Work
+from profiler.spec.run import RunSpec, Setup
+from profiler.spec.work import Work
 from profiler.worker.channel import Channel
 from profiler.worker.texts import halves
 from tests.builders import MACHINE

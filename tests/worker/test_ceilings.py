@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from profiler.record.events import Job
-from profiler.spec.run import MeasureCeilings, RunSpec, Setup
+from profiler.spec.run import RunSpec, Setup
+from profiler.spec.work import MeasureCeilings
 from profiler.worker import bandwidth, ceilings, products
 from profiler.worker.canary import Canary
 from profiler.worker.channel import Channel

@@ -9,7 +9,8 @@ import torch
 from safetensors import safe_open
 from transformers import AutoTokenizer
 
-from profiler.spec.run import Generate, Setup
+from profiler.spec.run import Setup
+from profiler.spec.work import Generate
 from profiler.worker import fetch
 from profiler.worker.channel import Channel
 from profiler.worker.loading import open_model

@@ -9,7 +9,8 @@ from profiler.catalog.methods import GGUF_FAMILIES, ONNX_FAMILIES
 from profiler.catalog.models import rows
 from profiler.record.events import Job
 from profiler.spec.compression import Pruning
-from profiler.spec.run import Generate, RunSpec, Setup
+from profiler.spec.run import RunSpec, Setup
+from profiler.spec.work import Generate
 from profiler.worker import shapes
 from profiler.worker.decoding import Decoding
 from profiler.worker.engines import ENGINES, onnx_build

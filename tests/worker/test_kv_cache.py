@@ -5,7 +5,8 @@ import torch
 
 from profiler.catalog.config import from_hf_config
 from profiler.spec.formats import Precision
-from profiler.spec.run import Generate, Setup
+from profiler.spec.run import Setup
+from profiler.spec.work import Generate
 from profiler.theory import step
 from profiler.theory.cache import kv_per_token
 from profiler.theory.parts import by_part

@@ -4,7 +4,8 @@ import pytest
 import torch
 from transformers import AutoConfig
 
-from profiler.spec.run import Generate, Setup
+from profiler.spec.run import Setup
+from profiler.spec.work import Generate
 from profiler.worker import gguf_file
 from profiler.worker.engines import llamacpp
 from profiler.worker.gguf_export import check, export

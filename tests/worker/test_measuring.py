@@ -11,7 +11,8 @@ from profiler.catalog.config import from_hf_config
 from profiler.catalog.models import rows
 from profiler.catalog.resolve import resolve
 from profiler.spec.formats import Precision
-from profiler.spec.run import Generate, Setup
+from profiler.spec.run import Setup
+from profiler.spec.work import Generate
 from profiler.theory.cache import kv_per_token
 from profiler.worker import hog, shapes
 from profiler.worker.decoding import Decoding

@@ -11,7 +11,8 @@ from profiler.catalog.models import rows
 from profiler.spec.compression import Pruning, after
 from profiler.spec.formats import Precision
 from profiler.spec.model import ModelSpec
-from profiler.spec.run import Generate, Setup
+from profiler.spec.run import Setup
+from profiler.spec.work import Generate
 from profiler.theory.cache import kv_per_token
 from profiler.theory.step import parameters
 from profiler.worker import importance, shapes

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, kl_div
 
-from profiler.spec.run import Generate
+from profiler.spec.work import Generate
 from profiler.worker import kv_cache, quality, reference, scores
 from profiler.worker.engines import native
 from profiler.worker.texts import held_back

@@ -7,7 +7,8 @@ from torch import nn
 from profiler.catalog.config import from_hf_config
 from profiler.spec.formats import FORMATS
 from profiler.spec.methods import METHODS
-from profiler.spec.run import Generate, Setup
+from profiler.spec.run import Setup
+from profiler.spec.work import Generate
 from profiler.worker import shapes
 from profiler.worker.counting import count
 from profiler.worker.decoding import Decoding

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from profiler.spec.run import Sensitivity
+from profiler.spec.work import Sensitivity
 from profiler.worker import sensitivity
 from profiler.worker.loading import open_model
 from profiler.worker.sensitivity import HEAD, Layers, head_format, on_grid

@@ -2,7 +2,7 @@
 
 import pytest
 
-from profiler.spec.run import Generate
+from profiler.spec.work import Generate
 from profiler.worker.prompt import prompt_ids
 from profiler.worker.texts import WINDOW, calibration, halves, held_back, read
 from tests.worker.reading import tokenizer

@@ -8,7 +8,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from profiler.catalog.config import from_hf_config
 from profiler.catalog.models import rows
 from profiler.spec.formats import Precision
-from profiler.spec.run import Generate, Setup
+from profiler.spec.run import Setup
+from profiler.spec.work import Generate
 from profiler.theory import step
 from profiler.theory.cost import total
 from profiler.theory.parts import by_part

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from profiler.spec.run import Write
+from profiler.spec.work import Write
 from profiler.worker import write
 from profiler.worker.decoding import Decoding
 from profiler.worker.loading import open_model

@@ -16,7 +16,8 @@ from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from profiler.record.events import Job
 from profiler.spec.formats import FORMATS
-from profiler.spec.run import Generate, Setup, Write
+from profiler.spec.run import Setup
+from profiler.spec.work import Generate, Write
 from profiler.worker.channel import Channel
 from profiler.worker.engines.timed import seconds_of, seconds_of_each
 from profiler.worker.gguf_export import FILE_TYPES, check

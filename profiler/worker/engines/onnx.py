@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 
 from profiler.record.events import Job
 from profiler.spec.formats import FORMATS
-from profiler.spec.run import Generate, Write
+from profiler.spec.work import Generate, Write
 from profiler.worker.channel import Channel
 from profiler.worker.engines.onnx_build import PRECISIONS, ready, refuse_shape
 from profiler.worker.engines.timed import seconds_of, seconds_of_each

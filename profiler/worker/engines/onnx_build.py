@@ -24,7 +24,8 @@ from transformers import PretrainedConfig, PreTrainedTokenizerFast
 from profiler.record.events import Job
 from profiler.spec.formats import FORMATS
 from profiler.spec.model import ModelSpec
-from profiler.spec.run import Generate, Setup
+from profiler.spec.run import Setup
+from profiler.spec.work import Generate
 from profiler.worker import shapes
 from profiler.worker.channel import Channel, leash, take_output
 from profiler.worker.loading import fingerprint, open_model, tokenizer_of
