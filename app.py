@@ -15,6 +15,7 @@ page = st.navigation(
         st.Page("pages/compute.py", title="Compute", icon=":material/calculate:"),
         st.Page("pages/memory.py", title="Memory", icon=":material/memory:"),
         st.Page("pages/compression.py", title="Compression", icon=":material/compress:"),
+        st.Page("pages/libraries.py", title="Code & libraries", icon=":material/code:"),
         st.Page("pages/hardware.py", title="Hardware", icon=":material/developer_board:"),
         st.Page("pages/machine.py", title="Machine", icon=":material/memory_alt:"),
         st.Page("pages/runs.py", title="Runs", icon=":material/history:"),

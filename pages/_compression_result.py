@@ -38,20 +38,19 @@ def result_view(experiment: Experiment) -> None:
         key=f"falls_{experiment.whole}",
         width=420,
     )
-    _falls(known[name])
+    falls_of(known[name], "uncompressed")
+    st.caption(LEGEND)
 
 
-def _falls(one: Variant) -> None:
+def falls_of(one: Variant, before: str) -> None:
+    """Two waterfalls beside each other, on one scale: before, and with this variant."""
     both = falls(one)
     assert both
     assert one.base
     st.markdown(why(*both, one.title))
-    for column, title, fall, figure in zip(
-        st.columns(2), ("uncompressed", one.title), both, same_scale([waterfall_figure(fall) for fall in both])
-    ):
+    for column, title, fall, figure in zip(st.columns(2), (before, one.title), both, same_scale([waterfall_figure(fall) for fall in both])):
         column.markdown(f"###### {title[0].upper()}{title[1:]}: {words(fall.measured, 's')} per token")
         column.plotly_chart(figure, key=f"fall_{one.run.id}_{title}", alt=f"Waterfall, {title}: {_parts(fall)}")
-    st.caption(LEGEND)
 
 
 def _parts(fall: Waterfall) -> str:

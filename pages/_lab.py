@@ -6,10 +6,10 @@ from collections.abc import Callable
 import streamlit as st
 
 from pages._backend import ago, jobs, sample_machine, store
-from pages._compression_form import compressed
 from pages._form import checked
+from pages._lab_fields import held
 from pages._lab_form import conditions_of
-from pages._lab_live import cancel_all, gathered, lab_panel
+from pages._lab_live import Race, cancel_all, gathered, lab_panel
 from profiler.analysis.duration import expected
 from profiler.analysis.experiment import Experiment, name_of
 from profiler.analysis.labs import LABS, Lab, alike, command, conclude, planned
@@ -42,8 +42,8 @@ def choose(key: str, titles: dict[str, str]) -> str:
     )
 
 
-def lab_view(name: str, more: Callable[[Experiment], None] | None = None) -> None:
-    """Everything there is to see and do of one experiment; `more` draws what only this one's result has."""
+def lab_view(name: str, more: Callable[[Experiment], None] | None = None, race: Race | None = None) -> None:
+    """Everything there is to see and do of one experiment; `more` draws what only this one's result has, `race` what is written live."""
     lab = LABS[name]
     linked = _linked(lab)
     conditions = conditions_of(lab)
@@ -53,7 +53,7 @@ def lab_view(name: str, more: Callable[[Experiment], None] | None = None) -> Non
     if conditions and plan and _button(plan, conditions, experiment):
         _start(lab, plan)
     if experiment and not experiment.done:
-        lab_panel(experiment, lambda now: figures(_view(lab, now.specs, now.roofs or roofs, now)))
+        lab_panel(experiment, lambda now: figures(_view(lab, now.specs, now.roofs or roofs, now)), race)
     elif experiment:
         _result(lab, experiment, roofs, more)
     elif plan:
@@ -77,7 +77,7 @@ def _linked(lab: Lab) -> Experiment | None:
         fields = {"model": first.model.reference} if first.model and "model" in lab.asks else {}
         dtypes = list(dict.fromkeys(run.spec.setup.dtype for run in experiment.runs))
         setup = {"dtype": dtypes[0], "dtypes": dtypes, "threads": first.setup.threads, "device": first.setup.device}
-        st.session_state.update(fields | setup | compressed(lab, experiment.specs) | {"adopted_lab": whole})
+        st.session_state.update(fields | setup | held(lab, experiment.specs) | {"adopted_lab": whole})
     return experiment
 
 

@@ -6,12 +6,13 @@ from typing import Any
 import streamlit as st
 
 from pages._backend import default_setup, jobs
-from pages._compression_form import existing, methods_box, quantization_box, refusals, refusals_view, sorted_out, text_box
 from pages._form import HELP, checked, dtype_box, model_box, resolved, threads_box
+from pages._lab_fields import existing, quantization_box, refusals, refusals_view, sorted_out, text_box, ways_box
 from profiler.analysis.labs import Lab
 from profiler.analysis.recipes import Conditions
 from profiler.catalog import models
 from profiler.catalog.machine import available_memory, devices, this_machine
+from profiler.spec.methods import COMPRESSION
 from profiler.spec.run import BYTES, Dtype, RunSpec, Setup
 from profiler.theory.memory import capacity
 
@@ -24,7 +25,7 @@ THOROUGH = "More points, each measured longer: about four times the time."
 def conditions_of(lab: Lab) -> Conditions | None:
     """What the fields make; None, with one sentence, where one of them is bad."""
     usual = default_setup()
-    if {"methods", "quantization"} & set(lab.asks):
+    if lab.published:
         usual = usual.model_copy(update={"dtype": PUBLISHED})
     chosen = _fields(lab, usual)
     dtypes = chosen.get("dtypes", [chosen.get("dtype", usual.dtype)])
@@ -35,8 +36,8 @@ def conditions_of(lab: Lab) -> Conditions | None:
         fields = {name: chosen[name] for name in ("threads", "device", "quantization") if name in chosen}
         setup = Setup.model_validate(usual.model_dump() | fields | {"dtype": dtypes[0]})
         model = resolved(chosen["model"] or "") if "model" in chosen else None
-        refused = refusals(setup, model) if {"methods", "quantization"} & set(lab.asks) else {}
-        methods = sorted_out(chosen["methods"], refused) if "methods" in chosen else ()
+        refused = refusals(lab.ways or COMPRESSION, setup, model) if lab.ways or lab.needs or "quantization" in lab.asks else {}
+        wanted = chosen.get("ways", lab.needs or refused)
         return Conditions(
             setup=setup,
             model=model,
@@ -46,14 +47,14 @@ def conditions_of(lab: Lab) -> Conditions | None:
             room=capacity(this_machine(), setup.device, available_memory()),
             roofs=jobs().ceilings(RunSpec.model_construct(setup=setup)),
             thorough=chosen.get("thorough", False),
-            methods=methods,
-            refused={name: why for name, why in refused.items() if name in chosen.get("methods", refused)},
+            methods=sorted_out(lab.ways, chosen["ways"], refused) if lab.ways else (),
+            refused={name: why for name, why in refused.items() if name in wanted},
             text=existing(chosen.get("text", "")),
         )
 
     found = checked(made)
-    if found and "methods" in chosen:
-        refusals_view(refusals(found.setup, found.model))
+    if found and lab.ways:
+        refusals_view(lab.ways, refusals(lab.ways, found.setup, found.model))
     return found
 
 
@@ -73,7 +74,7 @@ def _fields(lab: Lab, usual: Setup) -> dict[str, Any]:
     widths = [WIDTHS[name] for name in shown]
     columns = st.columns([*widths, max(ROW - sum(widths), 0.1)], vertical_alignment="bottom")
     chosen = {name: boxes[name](column) for name, column in zip(shown, columns)}
-    return chosen | ({"methods": methods_box()} if "methods" in lab.asks else {})
+    return chosen | ({"ways": ways_box(lab.ways)} if lab.ways else {})
 
 
 def _dtypes_box(where, usual: Setup) -> list[Dtype]:

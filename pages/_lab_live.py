@@ -16,6 +16,7 @@ from profiler.analysis.experiment import Experiment
 from profiler.record.events import Point
 from profiler.record.run import Run
 
+Race = Callable[[Experiment, bool], None]
 Draw = Callable[[Experiment], list[tuple[str, Figure, str]]]  # (name, figure, alternative text)
 EVERY, LOOK, PATIENCE = 0.2, 0.1, 2.0  # seconds: between questions, between looks at the store, until the time left is told anew
 
@@ -32,15 +33,17 @@ def gathered(whole: str) -> Experiment:
     return Experiment(whole, tuple(_kept(head.id) if head.done else store().run(head.id) for head in heads))
 
 
-def lab_panel(experiment: Experiment, draw: Draw) -> None:
-    """Progress, cancel and live figures of an experiment that is not over; `draw` makes the figures of what has landed."""
+def lab_panel(experiment: Experiment, draw: Draw, race: Race | None = None) -> None:
+    """Progress, cancel and live figures of an experiment that is not over; `draw` makes the figures of what has landed, `race` shows
+    the tokens that were written so far.
+    """
     columns = st.columns([5, 1], vertical_alignment="center")
     if columns[1].button(
         "Cancel", key=f"cancel_{experiment.whole}", icon=":material/stop_circle:", width="stretch", help="What was measured stays."
     ):
         cancel_all(experiment.whole)
         st.rerun()
-    _panel(experiment, draw, columns[0].empty())
+    _panel(experiment, draw, race, columns[0].empty())
 
 
 def cancel_all(whole: str) -> None:
@@ -51,7 +54,7 @@ def cancel_all(whole: str) -> None:
 
 
 @st.fragment(run_every=EVERY)
-def _panel(experiment: Experiment, draw: Draw, bar) -> None:
+def _panel(experiment: Experiment, draw: Draw, race: Race | None, bar) -> None:
     """One answer: progress always, a new picture only when a point has landed."""
     seen = st.session_state.setdefault("live_lab", {})
     if seen.get("whole") == experiment.whole:
@@ -66,6 +69,10 @@ def _panel(experiment: Experiment, draw: Draw, bar) -> None:
         drawn = [(f"{experiment.whole}-{name}", figure, alt) for name, figure, alt in draw(experiment)]
         seen.update(drawn=landed, data=payload(drawn, float(landed[1])))
     live_figures(seen["data"], key="live_lab_figures")
+    if race:
+        if quiet or "raced" not in seen:
+            seen["raced"] = experiment
+        race(seen["raced"], True)
 
 
 def _landed(experiment: Experiment) -> int:

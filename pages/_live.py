@@ -34,6 +34,9 @@ NAMES = {
     "compress": "Compressing the model",
     "quality": "Judging its quality",
     "write": "Writing",
+    "batches": "Timing several sequences at once",
+    "check": "Comparing its answer with the reference",
+    "serve": "Answering requests",
 }
 
 

@@ -1,7 +1,7 @@
 """The terminal: the same jobs, store and analysis as the pages. Bad input is one sentence and exit code 2."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -19,12 +19,14 @@ from profiler.cli_lab import lab
 from profiler.cli_predict import devices as list_devices
 from profiler.cli_predict import predict
 from profiler.cli_runs import kept
+from profiler.cli_serve import serve_bench
 from profiler.cli_sweep import sweep_command
 from profiler.cli_validate import validate
 from profiler.cli_write import write
 from profiler.record.run import Run
 from profiler.spec.compression import Pruning
 from profiler.spec.run import RunSpec, Setup
+from profiler.spec.speculation import Speculation
 from profiler.spec.units import words
 from profiler.spec.work import FetchModel, Generate, MeasureCeilings
 from profiler.theory.memory import fits
@@ -43,6 +45,7 @@ app.command()(validate)
 app.command("devices")(list_devices)
 app.command()(lab)
 app.command()(write)
+app.command("serve-bench")(serve_bench)
 
 
 @app.command()
@@ -54,9 +57,16 @@ def run(
     dtype: Dtype = None,
     threads: Threads = None,
     device: Device = None,
-    attention: Annotated[str, typer.Option(help="auto (what transformers has best for the model), sdpa or eager.")] = "auto",
+    attention: Annotated[str, typer.Option(help="auto (what is best for the model), sdpa, eager or flash_attention_2.")] = "auto",
     huge_pages: Annotated[bool, typer.Option(help="Ask Linux for 2 MB pages.")] = True,
     compiled: Annotated[bool, typer.Option("--compile", help="Compile the layers with torch.compile first.")] = False,
+    compile_mode: Annotated[str, typer.Option(help="default, reduce-overhead or max-autotune, as torch.compile names them.")] = "default",
+    cache: Annotated[str, typer.Option(help="The KV cache: dynamic (it grows), static (its full size at once) or none.")] = "dynamic",
+    chunk: Annotated[int, typer.Option(help="Tokens of the prompt in one pass; 0: all of them.")] = 0,
+    prefix: Annotated[int, typer.Option(help="First tokens of the prompt that an earlier request has left in the cache.")] = 0,
+    speculation: Annotated[str, typer.Option(help="Guess ahead: prompt-lookup, self-int4 or draft=FOLDER, then :N for N tokens.")] = "",
+    pinned: Annotated[bool, typer.Option(help="Keep each thread on its core.")] = True,
+    allocator: Annotated[str, typer.Option(help="Of memory on a processor: system, jemalloc or tcmalloc.")] = "system",
     layout: Annotated[str, typer.Option(help="rows or columns: how the linear layers' weights lie in memory.")] = "rows",
     hog: Annotated[str, typer.Option(help="A neighbour on the last core: none, memory or compute.")] = "none",
     engine: Engine = "transformers",
@@ -65,6 +75,8 @@ def run(
     prune: Prune = "",
     quality: Annotated[int, typer.Option(help="Tokens of held-back text to score at the end; 0: none.")] = 0,
     text: Annotated[str, typer.Option(help="A file of text to score, instead of documentation that is installed here.")] = "",
+    check: Annotated[bool, typer.Option(help="In the end, compare the answer with the uncompressed model's in float32.")] = False,
+    batches: Annotated[Optional[list[int]], typer.Option(help="In the end, measure the throughput of so many sequences at once.")] = None,
     trace: Annotated[bool, typer.Option(help="Tell the operators apart in a separate pass.")] = True,
     prove: Annotated[bool, typer.Option("--prove", help="Then test the verdict: change one thing at a time, and measure.")] = False,
     seconds: Annotated[float, typer.Option(help="Stop adding rounds after this much timed work.")] = Generate().seconds,
@@ -75,8 +87,10 @@ def run(
     """Measure a model: time to first token, time per token, memory, and where the time goes."""
     with border(as_json):
         work = Generate(batch=batch, prompt_tokens=prompt_tokens, new_tokens=new_tokens, seconds=seconds, seed=seed, trace=trace,
-                        quality=quality, text=text)  # fmt: skip
+                        quality=quality, text=text, check=check, batches=tuple(batches or ()))  # fmt: skip
         more = {"attention": attention, "huge_pages": huge_pages, "compile": compiled, "layout": layout, "hog": hog}
+        more |= {"compile_mode": compile_mode, "cache": cache, "chunk": chunk, "prefix": prefix, "pinned": pinned, "allocator": allocator}
+        more |= {"speculation": Speculation.parse(speculation) if speculation else None}
         more |= {"engine": engine, "quantization": quantization, "kv": kv, "pruning": Pruning.parse(prune) if prune else None}
         spec = RunSpec(model=resolve(model), work=work, setup=Setup.model_validate(setup_of(device, threads, dtype).model_dump() | more))
         done = do(spec, time_limit)

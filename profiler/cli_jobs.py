@@ -16,7 +16,7 @@ from profiler.theory.memory import check
 Device = Annotated[Optional[str], typer.Option(help="cpu, cuda:N or mps; the best one here if not said.")]
 Threads = Annotated[Optional[int], typer.Option(help="Processor threads, each on a core of its own; all cores if not said.")]
 Dtype = Annotated[Optional[str], typer.Option(help="float32, bfloat16 or float16; what the hardware multiplies fast if not said.")]
-Engine = Annotated[str, typer.Option(help="What runs the model: transformers, onnxruntime or llama.cpp.")]
+Engine = Annotated[str, typer.Option(help="What runs the model: transformers, onnxruntime, openvino, llama.cpp or ctranslate2.")]
 Quantization = Annotated[str, typer.Option(help="Number format of the weights, like int8-rows or q4_0; the dtype if not said.")]
 Kv = Annotated[str, typer.Option(help="Number format of the KV cache, like int8-kv; the dtype if not said.")]
 Prune = Annotated[

@@ -20,7 +20,6 @@ from profiler.cli_border import Json, border, print_json
 from profiler.cli_jobs import Device, Threads, jobs_here, setup_of
 from profiler.record.jobs import Jobs
 from profiler.record.store import new_id
-from profiler.spec.methods import BASELINE, METHODS, method_named
 from profiler.spec.model import ModelSpec
 from profiler.spec.run import RunSpec, Setup
 from profiler.spec.work import MeasureCeilings
@@ -35,10 +34,13 @@ def lab(
     dtype: Annotated[Optional[list[str]], typer.Option(help="May be given several times where formats are compared.")] = None,
     threads: Threads = None,
     device: Device = None,
-    methods: Annotated[Optional[str], typer.Option(help="Of compression, with commas between; all that run here if not said.")] = None,
+    ways: Annotated[
+        Optional[str],
+        typer.Option("--methods", "--engines", "--choices", help="What is compared, with commas between; all that run here if not said."),
+    ] = None,
     quantization: Annotated[str, typer.Option(help="Of the sensitivity experiment: the format that each layer is tried in.")] = "",
     text: Annotated[str, typer.Option(help="A file of text that quality is judged by, instead of documentation installed here.")] = "",
-    quick: Annotated[bool, typer.Option("--quick", help="Only the methods of the quick preset.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Only the methods, engines or choices of the quick preset.")] = False,
     thorough: Annotated[bool, typer.Option(help="More points, each measured longer.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -47,26 +49,28 @@ def lab(
         return print_json({"labs": {row.name: row.question for row in LABS.values()}}) if as_json else terminal.show_labs()
     with border(as_json):
         recipe, jobs = find_lab(name), jobs_here()
-        compressing = bool({"methods", "quantization"} & set(recipe.asks))
-        formats: list[str | None] = [*dtype] if dtype else [COMPRESSED_FROM if compressing else None]
+        formats: list[str | None] = [*dtype] if dtype else [COMPRESSED_FROM if recipe.published else None]
         setups = [setup_of(device, threads, each) for each in formats]
         setups[0] = Setup.model_validate(setups[0].model_dump() | {"quantization": quantization})
         chosen = resolve(model) if "model" in recipe.asks else None
-        kept, refused = _methods(methods, quick, setups[0], chosen) if "methods" in recipe.asks and chosen else ((), {})
+        kept, refused = _ways(recipe, ways, quick, setups[0], chosen)
         usual = _conditions(jobs, setups, chosen, device)
         conditions = replace(usual, thorough=thorough, methods=kept, refused=refused, text=text)
         _run(recipe, conditions, jobs, as_json)
 
 
-def _methods(asked: str | None, quick: bool, setup: Setup, model: ModelSpec) -> tuple[tuple[str, ...], dict[str, str]]:
+def _ways(recipe: Lab, asked: str | None, quick: bool, setup: Setup, model: ModelSpec | None) -> tuple[tuple[str, ...], dict[str, str]]:
     """(those that can run, the others with their reason). Raises ValueError of one sentence where none can."""
-    names = [name.strip() for name in asked.split(",")] if asked else [name for name, row in METHODS.items() if row.quick or not quick]
+    table = recipe.ways
+    if table is None or model is None:
+        return (), {name: why for name in recipe.needs if model and (why := unavailable(name, setup, model, this_machine()))}
+    names = [name.strip() for name in asked.split(",")] if asked else list(table.quick if quick else table.choices)
     for name in names:
-        method_named(name)
-    refused = {name: why for name in names if (why := unavailable(name, setup, model, this_machine()))}
+        table.named(name)
+    refused = {name: why for name in names if (why := unavailable(name, setup, model, this_machine(), table))}
     kept = tuple(name for name in names if name not in refused)
-    if not set(kept) - {BASELINE}:
-        raise ValueError(f"None of these methods can run here. {'; '.join(f'{name}: {why}' for name, why in refused.items())}")
+    if not set(kept) - {table.baseline}:
+        raise ValueError(f"None of these {table.key} can run here. {'; '.join(f'{name}: {why}' for name, why in refused.items())}")
     return kept, refused
 
 

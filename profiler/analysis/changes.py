@@ -16,8 +16,7 @@ from profiler.spec.machine import Ceilings
 from profiler.spec.methods import METHODS
 from profiler.spec.run import BYTES, RunSpec
 from profiler.theory.cost import Cost
-from profiler.theory.predict import predict
-from profiler.theory.step import step_cost
+from profiler.theory.predict import costs, predict
 
 Range = tuple[float, float]
 Limit = str  # compute, bandwidth, kernels, framework
@@ -257,8 +256,7 @@ TABLE: tuple[Callable[[Run, str, Ceilings], Iterator[Change]], ...] = (_threads,
 
 
 def _cost(spec: RunSpec, phase: str) -> Cost:
-    work = spec.generate
-    return step_cost(spec.shape, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.precision)[phase]
+    return costs(spec)[phase]
 
 
 def bound_after(change: Change, run: Run, phase: str) -> float | None:

@@ -1,6 +1,7 @@
 """Methods of compression side by side: one ordinary run for each, the uncompressed model first, all judged against it."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import exp, hypot, log
 
@@ -15,7 +16,7 @@ from profiler.record.run import Run
 from profiler.spec.formats import FORMATS
 from profiler.spec.machine import Ceilings
 from profiler.spec.measurement import Measurement
-from profiler.spec.methods import BASELINE, METHODS, method_of, with_method
+from profiler.spec.methods import BASELINE, COMPRESSION, METHODS, Table, method_of, with_method
 from profiler.spec.run import RunSpec
 from profiler.spec.work import Generate
 from profiler.theory.compressed import Forecast, forecast
@@ -23,7 +24,6 @@ from profiler.theory.local import expected
 from profiler.theory.predict import predict
 from profiler.theory.weights import weight_bytes
 
-QUICK = tuple(name for name, row in METHODS.items() if row.quick and name != BASELINE)
 SCORED = {False: 1024, True: 4096}  # tokens of held-back text, by thorough
 LONGER = 4  # times as long as a point of other labs: a model is compressed, and scored beside the whole one
 NARROW = 6.0  # bits of a weight below which one speaks of 4 bits and fewer
@@ -33,14 +33,20 @@ Ratio = tuple[float, float, float]  # middle, low, high
 def methods(c: Conditions) -> Plan:
     """One run a method, the uncompressed model first; what cannot run here is left out with its reason."""
     assert c.model
-    asked = c.methods or (() if c.refused else QUICK)
-    names = [name for name in METHODS if name in asked and name not in c.refused and name != BASELINE]
-    out = [f"{METHODS[name].title} ({_inside(why)})" for name, why in c.refused.items()]
+    return compared(c, COMPRESSION, lambda name: _spec(c, name))
+
+
+def compared(c: Conditions, table: Table, spec_of: Callable[[str], RunSpec]) -> Plan:
+    """The baseline and all chosen rows of a table that can run. Raises ValueError where none can."""
+    asked = c.methods or (() if c.refused else table.quick)
+    names = [name for name in table.choices if name in asked and name not in c.refused]
+    out = [f"{table.rows[name].title} ({_inside(why)})" for name, why in c.refused.items()]
     if not names:
-        raise ValueError(f"None of the chosen methods can run here: {'; '.join(out)}. Choose others.")
-    plan = possible(c, [_spec(c, name) for name in (BASELINE, *names)], title_of, LONGER * c.patience)
-    whole = method_of(plan.specs[0].setup) == BASELINE if plan.specs else False  # without it there is nothing to compare with
-    return Plan(plan.specs if whole else (), (*plan.left_out, *out), tuple(_spec(c, name) for name in c.refused))
+        raise ValueError(f"None of the chosen {table.key} can run here: {'; '.join(out)}. Choose others.")
+    specs = [spec_of(name) for name in (table.baseline, *names)]
+    plan = possible(c, specs, lambda spec: title_of(spec, table), LONGER * c.patience)
+    whole = table.name_of(plan.specs[0].setup) == table.baseline if plan.specs else False  # without it there is nothing to compare with
+    return Plan(plan.specs if whole else (), (*plan.left_out, *out), tuple(spec_of(name) for name in c.refused))
 
 
 def _inside(reason: str) -> str:
@@ -55,10 +61,10 @@ def _spec(c: Conditions, name: str) -> RunSpec:
     return RunSpec(model=c.model, work=work, setup=with_method(c.setup, name))
 
 
-def title_of(spec: RunSpec) -> str:
+def title_of(spec: RunSpec, table: Table = COMPRESSION) -> str:
     """How a run's method is called."""
-    name = method_of(spec.setup)
-    return METHODS[name].title if name else spec.setup.extras.removeprefix(" · ")
+    name = table.name_of(spec.setup)
+    return table.rows[name].title if name else spec.setup.extras.removeprefix(" · ")
 
 
 def by_method(spec: RunSpec) -> tuple[float, str]:
@@ -74,26 +80,27 @@ class Variant:
     run: Run
     steps: Measurement  # seconds of a decode step
     base: "Variant | None" = None
+    table: Table = COMPRESSION
 
-    @property
+    @cached_property
     def name(self) -> str:
-        """The method's key; empty for a set-up that is no row of METHODS."""
-        return method_of(self.run.spec.setup)
+        """The method's key; empty for a set-up that is no row of the table."""
+        return self.table.name_of(self.run.spec.setup)
 
     @property
     def label(self) -> str:
         """A short name for figures."""
-        return "uncompressed" if self.name == BASELINE else self.name or "own"
+        return label(self.name)
 
     @property
     def title(self) -> str:
         """In words."""
-        return title_of(self.run.spec)
+        return title_of(self.run.spec, self.table)
 
     @property
     def kind(self) -> str:
         """Of the method."""
-        return METHODS[self.name].kind if self.name else "weights"
+        return self.table.rows[self.name].kind if self.name else "weights"
 
     @property
     def seconds(self) -> float:
@@ -194,11 +201,16 @@ def drift(before: Run, now: Run) -> float:
     return max((abs(log(late.median / early.median)) for early, late in pairs if early and late), default=0.0)
 
 
-def variants(experiment: Experiment) -> list[Variant]:
-    """All that were measured, in the order they were asked for; each knows the uncompressed one."""
-    found = [Variant(run, steps) for run in experiment.finished if (steps := measured_step(run, "decode"))]
-    base = next((one for one in found if one.name == BASELINE), None)
-    return [one if one is base else Variant(one.run, one.steps, base) for one in found]
+def label(name: str) -> str:
+    """A short name for figures."""
+    return "uncompressed" if name == BASELINE else name or "own"
+
+
+def variants(experiment: Experiment, table: Table = COMPRESSION) -> list[Variant]:
+    """All that were measured, in the order they were asked for; each knows the baseline."""
+    found = [Variant(run, steps, None, table) for run in experiment.finished if (steps := measured_step(run, "decode"))]
+    base = next((one for one in found if one.name == table.baseline), None)
+    return [one if one is base else replace(one, base=base) for one in found]
 
 
 def best(found: list[Variant], most: float = 0.02) -> Variant | None:
@@ -229,21 +241,22 @@ class Aim:
     forecast: Forecast
     rate: float | None  # tokens/s; None where the kernels are not known
     most: float  # tokens/s that physics allows
+    table: Table = COMPRESSION
 
     @property
     def name(self) -> str:
         """The method's key."""
-        return method_of(self.spec.setup)
+        return self.table.name_of(self.spec.setup)
 
     @property
     def label(self) -> str:
         """A short name for figures."""
-        return "uncompressed" if self.name == BASELINE else self.name or "own"
+        return label(self.name)
 
 
-def aims(specs: list[RunSpec], roofs: dict[str, Ceilings], processor: str = "") -> list[Aim]:
-    """The prediction for each run, on the roofs of the uncompressed one's number format; none where these are not known."""
-    base = next((spec for spec in specs if method_of(spec.setup) == BASELINE), None)
+def aims(specs: list[RunSpec], roofs: dict[str, Ceilings], processor: str = "", table: Table = COMPRESSION) -> list[Aim]:
+    """The prediction for each run, on the roofs of the baseline's number format; none where these are not known."""
+    base = next((spec for spec in specs if table.name_of(spec.setup) == table.baseline), None)
     known = roofs.get(base.setup.dtype) if base else None
     if base is None or known is None or base.setup.dtype not in known.matmul:
         return []
@@ -252,5 +265,5 @@ def aims(specs: list[RunSpec], roofs: dict[str, Ceilings], processor: str = "") 
     for spec in specs:
         said, batch = forecast(spec, base, known, processor), spec.generate.batch
         rate = batch / usual["decode"].time * said.expected if usual and said.expected else None
-        found.append(Aim(spec, said, rate, batch / least * said.physics))
+        found.append(Aim(spec, said, rate, batch / least * said.physics, table))
     return found

@@ -4,7 +4,8 @@ from profiler.analysis.experiment import Experiment
 from profiler.record.run import Run
 from profiler.spec.machine import Ceilings
 from profiler.spec.run import BYTES, RunSpec
-from profiler.spec.work import Generate, Sensitivity
+from profiler.spec.work import Generate, Requests, Sensitivity
+from profiler.theory.cost import Cost
 from profiler.theory.predict import bound
 from profiler.theory.step import active_parameters, parameters, step_cost
 
@@ -16,6 +17,7 @@ ROUNDS, OVERTIME = 3, 3.0  # as the worker counts them
 COMPILING = 25.0  # seconds
 TRACING = 4.0  # seconds of passes under the profiler, and of reading what it saw
 CURVES = 25.0  # seconds of one machine curve
+WAITING = 1.6  # times the steps of continuous batches that static ones take, whose rows wait for the longest answer
 UNKNOWN = (2e11, 2e10)  # FLOP/s and bytes/s of a machine that was never measured: only for this guess
 
 
@@ -23,14 +25,13 @@ def expected(spec: RunSpec, roofs: Ceilings | None) -> float:
     """Seconds of one run, from its start to its end."""
     if isinstance(spec.work, Sensitivity):
         return _sensitivity(spec, spec.work, roofs)
+    if isinstance(spec.work, Requests):
+        return _requests(spec, spec.work, roofs)
     if not isinstance(spec.work, Generate) or spec.model is None:
         return CURVES
     work = spec.work
     costs = step_cost(spec.shape, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.precision)
-    if roofs and spec.setup.dtype in roofs.matmul:
-        seconds = {phase: bound(cost, roofs).time for phase, cost in costs.items()}
-    else:
-        seconds = {phase: max(cost.flops / UNKNOWN[0], cost.bytes / UNKNOWN[1]) for phase, cost in costs.items()}
+    seconds = _least(spec, costs, roofs)
     once = SLOWER * (seconds["prefill"] + work.new_tokens * seconds["decode"])
     rounds = max(work.seconds, min(ROUNDS * once, OVERTIME * work.seconds + once))
     around = 4 * SLOWER * seconds["prefill"] + 2.0  # cold, warm, and the kernels alone
@@ -38,6 +39,24 @@ def expected(spec: RunSpec, roofs: Ceilings | None) -> float:
     around += TRACING + 20 * SLOWER * seconds["decode"] if work.trace else 0.0
     around += _compressing(spec) + _scoring(spec, work.quality, 2, roofs)
     return START + costs["decode"].weights / LOADING + around + rounds
+
+
+def _least(spec: RunSpec, costs: dict[str, Cost], roofs: Ceilings | None) -> dict[str, float]:
+    """Seconds of each phase at the roofs, or at those of some machine."""
+    if roofs and spec.setup.dtype in roofs.matmul:
+        return {phase: bound(cost, roofs).time for phase, cost in costs.items()}
+    return {phase: max(cost.flops / UNKNOWN[0], cost.bytes / UNKNOWN[1]) for phase, cost in costs.items()}
+
+
+def _requests(spec: RunSpec, work: Requests, roofs: Ceilings | None) -> float:
+    """Seconds of all batches, their prompts and their steps, and of a short one before."""
+    rows = min(work.slots, work.count)
+    costs = step_cost(spec.shape, rows, work.prompt_tokens, work.new_tokens, spec.setup.precision)
+    seconds = _least(spec, costs, roofs)
+    wait = WAITING if rows > 1 and work.batching == "static" else 1.0
+    batches = work.count / rows + 1
+    once = SLOWER * batches * (seconds["prefill"] + work.new_tokens * wait * seconds["decode"])
+    return START + costs["decode"].weights / LOADING + _compressing(spec) + once
 
 
 def _compressing(spec: RunSpec) -> float:

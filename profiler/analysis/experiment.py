@@ -15,7 +15,7 @@ from profiler.spec.machine import Ceilings
 from profiler.spec.measurement import Measurement
 from profiler.spec.run import RunSpec
 from profiler.theory.cost import Cost
-from profiler.theory.step import step_cost
+from profiler.theory.predict import costs
 
 BUSY = 0.5  # cores of other programs from which a point is told to be disturbed
 Place = Callable[[RunSpec], tuple[float, str]]  # x and series
@@ -131,8 +131,7 @@ def name_of(lab: str, id: str) -> str:
 
 def decode_cost(spec: RunSpec) -> Cost:
     """FLOPs and bytes of the median decode step."""
-    work = spec.generate
-    return step_cost(spec.shape, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.precision)["decode"]
+    return costs(spec)["decode"]
 
 
 def by_batch(spec: RunSpec) -> tuple[float, str]:

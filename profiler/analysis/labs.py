@@ -7,11 +7,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from profiler.analysis import compression, compression_table, compression_words, findings, promises, recipes, sensitivity
+from profiler.analysis import (
+    batching,
+    compression,
+    compression_table,
+    compression_words,
+    findings,
+    libraries,
+    libraries_table,
+    libraries_words,
+    promises,
+    recipes,
+    sensitivity,
+)
 from profiler.analysis.experiment import Experiment, Place, by_batch, by_bytes, by_context
 from profiler.analysis.findings import Finding
 from profiler.analysis.recipes import Conditions, Plan
+from profiler.spec.libraries import LIBRARIES, LOOPS
 from profiler.spec.machine import Ceilings
+from profiler.spec.methods import COMPRESSION, Table
 from profiler.spec.run import RunSpec, Setup
 from profiler.theory.predict import Bound, predict
 
@@ -36,6 +50,9 @@ class Lab:
     table: Callable[[Experiment], list[dict[str, str]]] | None = None  # its data in words, where they are not steps along an axis
     brief: Callable[[Experiment], list[dict[str, str]]] | None = None  # the same in fewer columns, for a terminal
     values: Callable[[Experiment], list[dict[str, Any]]] | None = None  # the same as plain values, for JSON
+    ways: Table | None = None  # what it compares, where a person chooses among named ways to run a model
+    needs: tuple[str, ...] = ()  # methods of compression that it takes where they can run
+    published: bool = False  # starts in the number format that most models are published in
 
 
 LABS = {
@@ -105,10 +122,42 @@ LABS = {
             "method",
             "1",
             compression.by_method,
-            asks=("model", "dtype", "threads", "device", "thorough", "methods", "text"),
+            asks=("model", "dtype", "threads", "device", "thorough", "text"),
             table=compression_table.table,
             brief=compression_table.brief,
             values=compression_table.values,
+            ways=COMPRESSION,
+            published=True,
+        ),
+        Lab(
+            "libraries",
+            "Race of engines",
+            "How fast is the same model in other engines, and are the answers the same?",
+            libraries.engines,
+            libraries_words.engines,
+            libraries_words.promised(LIBRARIES),
+            "engine",
+            "1",
+            libraries.placed(LIBRARIES),
+            table=libraries_table.table,
+            brief=libraries_table.brief,
+            values=libraries_table.values,
+            ways=LIBRARIES,
+        ),
+        Lab(
+            "choices",
+            "Choices of the loop",
+            "What do caches, guesses, chunks and threads bring, with the same engine?",
+            libraries.choices,
+            libraries_words.choices,
+            libraries_words.promised(LOOPS),
+            "choice",
+            "1",
+            libraries.placed(LOOPS),
+            table=libraries_table.table,
+            brief=libraries_table.brief,
+            values=libraries_table.values,
+            ways=LOOPS,
         ),
         Lab(
             "sensitivity",
@@ -119,6 +168,19 @@ LABS = {
             sensitivity.promise,
             asks=("model", "dtype", "quantization", "threads", "device", "thorough", "text"),
             table=sensitivity.table,
+            published=True,
+        ),
+        Lab(
+            "batching",
+            "Many requests",
+            "What do batches bring when many ask at once, and what does continuous batching bring beyond?",
+            batching.plan,
+            batching.finding,
+            batching.promise,
+            table=batching.table,
+            brief=batching.brief,
+            values=batching.values,
+            needs=("gguf-q8",),
         ),
     )
 }
@@ -197,7 +259,7 @@ def command(lab: Lab, c: Conditions) -> str:
     dtypes = c.dtypes if "dtypes" in lab.asks else (c.setup.dtype,) if "dtype" in lab.asks else ()
     line += [word for dtype in dtypes for word in ("--dtype", dtype)]
     line += ["--threads", str(c.setup.threads), "--device", c.setup.device]
-    line += ["--methods", ",".join(c.methods)] if "methods" in lab.asks and c.methods else []
+    line += [f"--{lab.ways.key}", ",".join(c.methods)] if lab.ways and c.methods else []
     line += ["--quantization", c.setup.quantization] if "quantization" in lab.asks and c.setup.quantization else []
     line += ["--text", c.text] if "text" in lab.asks and c.text else []
     return shlex.join(line + (["--thorough"] if c.thorough else []))

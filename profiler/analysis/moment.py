@@ -12,8 +12,7 @@ from profiler.record.run import Run
 from profiler.spec.machine import Ceilings
 from profiler.spec.measurement import Measurement
 from profiler.theory.cost import Cost, Op, total
-from profiler.theory.predict import Bound, bound
-from profiler.theory.step import step_ops
+from profiler.theory.predict import Bound, bound, ops
 
 PHASES = ("prefill", "decode")
 LOWER, MEDIAN, UPPER = range(3)  # quartiles of the canaries
@@ -48,8 +47,7 @@ def _range(canary: Measurement, then: float) -> tuple[float, float, float]:
 
 def ops_of(run: Run, phase: str) -> list[Op]:
     """The operations of one prefill, or of the median decode step."""
-    work = run.spec.generate
-    return step_ops(run.spec.shape, work.batch, work.prompt_tokens, work.new_tokens, run.spec.setup.precision)[phase]
+    return ops(run.spec)[phase]
 
 
 def cost_of(run: Run, phase: str) -> Cost:
@@ -76,4 +74,16 @@ def ceilings_now(run: Run, quartile: int = MEDIAN) -> Ceilings | None:
 def ideal(run: Run, phase: str, quartile: int = MEDIAN) -> Bound | None:
     """What physics needs on this machine at that moment, by one quartile of the canaries."""
     roofs = ceilings_now(run, quartile)
-    return bound(cost_of(run, phase), roofs, run.spec.setup.arithmetic) if roofs else None
+    if roofs is None:
+        return None
+    need = bound(cost_of(run, phase), roofs, run.spec.setup.arithmetic)
+    return _shared(need, run) if phase == "decode" and run.spec.setup.speculation else need
+
+
+def _shared(need: Bound, run: Run) -> Bound:
+    """Of one token, where one pass checks several: it reads the weights once for all, and calculates once for each guess too."""
+    facts = getattr(run.ended, "facts", {})
+    passes, guesses, made = (facts.get(name, 0.0) for name in ("passes", "guesses", "made"))
+    if not passes or not made:
+        return need
+    return Bound(need.compute * (passes + guesses) / made, need.bandwidth * passes / made)

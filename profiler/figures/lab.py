@@ -11,10 +11,13 @@ from profiler.analysis.experiment import Experiment, Landed, decode_cost, steady
 from profiler.analysis.fits import line
 from profiler.analysis.labs import Lab, Lines, predicted
 from profiler.analysis.labs import aims as lab_aims
+from profiler.analysis.libraries import racers
 from profiler.analysis.promises import crossing_of
 from profiler.analysis.sensitivity import cells, kept
+from profiler.figures.batching import batching_figures
 from profiler.figures.compression import bars_figure, forecast_figure, pareto_figure
 from profiler.figures.curves import CYCLE, GREY, matmul_figure, staircase_figure
+from profiler.figures.libraries import batches_figure, falls_figure
 from profiler.figures.sensitivity import kept_figure, sensitivity_figure
 from profiler.figures.style import GREEN, ORANGE, PINK, figure
 from profiler.spec.machine import Ceilings
@@ -239,6 +242,17 @@ def compression_figures(view: View) -> list[Drawn]:
     return [("speed", bars_figure(found, expected, "speed"), f"Decode speed by method, {told}"), *more, *([size] if found else [])]
 
 
+def libraries_figures(view: View) -> list[Drawn]:
+    """Where a token's time goes with each engine or choice; throughput by batch where that was measured."""
+    assert view.lab.ways
+    found = racers(view.experiment, view.lab.ways) if view.experiment else []
+    expected = aims(view.specs, view.roofs, view.processor, view.lab.ways)
+    told = f"{len(found)} points measured"
+    drawn = [("falls", falls_figure(view.lab.ways, found, expected), f"Time per token by {view.lab.ways.noun}, in parts, {told}")]
+    wider = batches_figure(found)
+    return [*drawn, ("batches", wider, f"Throughput by batch, {told}")] if wider else drawn
+
+
 def sensitivity_figures(view: View) -> list[Drawn]:
     """Layers by parts, and what keeping the worst in 16 bits would bring."""
     found = cells(view.experiment) if view.experiment else []
@@ -258,4 +272,7 @@ FIGURES: dict[str, Callable[[View], list[Drawn]]] = {
     "context": straight_figures,
     "compression": compression_figures,
     "sensitivity": sensitivity_figures,
+    "libraries": libraries_figures,
+    "choices": libraries_figures,
+    "batching": lambda view: batching_figures(view.specs, view.experiment),
 }

@@ -24,7 +24,7 @@ from profiler.record.sampler import Sampler
 from profiler.record.store import Store
 from profiler.spec.machine import Ceilings, Hardware
 from profiler.spec.run import RunSpec
-from profiler.spec.work import Generate
+from profiler.spec.work import Generate, LoadTest
 
 TRUSTED = 600.0  # seconds that ceilings are believed: the bandwidth of a shared machine changes within minutes
 SAMPLE_EVERY = 0.5
@@ -119,7 +119,7 @@ class Jobs:
 
     def _watch(self, id: str, spec: RunSpec, worker: Worker) -> None:
         """Commit what comes until the run is over, one way or another."""
-        sampler = Sampler(worker.process.pid, spec.setup.device, helped=spec.setup.hog != "none")
+        sampler = Sampler(worker.process.pid, spec.setup.device, helped=spec.setup.hog != "none" or isinstance(spec.work, LoadTest))
         begun = sampled = time.monotonic()
         held = 0.0
         while True:
@@ -161,7 +161,8 @@ class Jobs:
         for event in events:
             if isinstance(event, Finished | Failed):
                 self.store.set_status(id, "finished" if isinstance(event, Finished) else event.status)
-            if isinstance(event, Probed) and not event.kept and not event.ceilings.disturbed:
+            usual = spec.setup.pinned and spec.setup.allocator == "system"  # a roof is not what a handicapped process reaches
+            if isinstance(event, Probed) and usual and not event.kept and not event.ceilings.disturbed:
                 self.store.keep_ceilings(self._key(spec), event.ceilings)
             if isinstance(event, Finished) and isinstance(spec.work, Generate) and self.judge and self.judge(self.store.run(id)):
                 self.store.drop_ceilings(self._key(spec))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from ctypes.util import find_library
 from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from typing import NamedTuple
 import psutil
 
 from profiler.record.events import Job
-from profiler.spec.run import RunSpec
+from profiler.spec.run import ALLOCATORS, RunSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = "profiler.worker"
@@ -31,18 +32,23 @@ class Environment(NamedTuple):
     threads: int
     huge_pages: bool
     online: bool = False
+    pinned: bool = True
+    allocator: str = "system"
 
     @classmethod
     def of(cls, spec: RunSpec) -> "Environment":
         """The environment that a run needs."""
-        return cls(spec.setup.threads, spec.setup.huge_pages, bool(spec.model and spec.model.origin == "hub"))
+        setup, online = spec.setup, bool(spec.model and spec.model.origin == "hub")
+        return cls(setup.threads, setup.huge_pages, online, setup.pinned, setup.allocator)
 
     def variables(self) -> dict[str, str]:
         """Bound threads (unbound ones get stacked on one core under load), huge pages, no network but when asked."""
-        return {
+        library = find_library(ALLOCATORS[self.allocator]) if self.allocator in ALLOCATORS else None
+        before = [name for name in (os.environ.get("LD_PRELOAD"), library) if name]
+        return ({"LD_PRELOAD": ":".join(before)} if library else {}) | {
             "OMP_NUM_THREADS": str(self.threads),
             "MKL_NUM_THREADS": str(self.threads),
-            "OMP_PROC_BIND": "true",
+            "OMP_PROC_BIND": "true" if self.pinned else "false",
             "OMP_PLACES": "cores",
             "THP_MEM_ALLOC_ENABLE": "1" if self.huge_pages else "0",
             "TOKENIZERS_PARALLELISM": "false",

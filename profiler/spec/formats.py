@@ -104,6 +104,9 @@ FORMATS: dict[str, Format] = {
     "int8-rows": Format("int8, a scale per output", 8, 8, 16, _TORCH, aliases=("torch int8",)),
     "int8-fbgemm": Format("int8, products too (FBGEMM)", 8, 8, 32, _TORCH, "int8", apart=True, aliases=("quantize_dynamic",)),
     "int8-onnx": Format("int8, groups of 32 (ONNX Runtime)", 9, 9, 32, _ORT, "int8", apart=True, aliases=("onnx int8",)),
+    "int8-ct2": Format(
+        "int8, a scale per row (CTranslate2)", 8, 8, 8, "OpenNMT/CTranslate2: docs/quantization.md", "int8", aliases=("ctranslate2 int8",)
+    ),
     "int8-kv": Format("int8, a scale per token and head", 8.25, 8.25, 8.25, "KIVI, arXiv 2402.02750, section 3", aliases=("kv int8",)),
     "llm-int8": Format(
         "LLM.int8()", 8, 16, 16, "Dettmers et al. 2022, arXiv 2208.07339", "int8", aliases=("int8-decomp", "bnb.int8", "bitsandbytes int8")

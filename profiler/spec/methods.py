@@ -4,19 +4,17 @@
 method is to add a row; a new kind of weights is also a row of FORMATS and a function of `profiler.worker.quantize`.
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from profiler.spec.compression import Pruning
 from profiler.spec.run import Setup
 
-Kind = Literal["baseline", "weights", "KV cache", "zeros", "structure"]
-
 
 class Method(NamedTuple):
-    """One way to make a model smaller."""
+    """One way to run a model: smaller, by another engine, or by another loop."""
 
     title: str
-    kind: Kind
+    kind: str  # what it changes, in a word or two
     changes: dict[str, Any]
     why: str
     source: str = ""
@@ -173,23 +171,66 @@ METHODS: dict[str, Method] = {
 }
 
 
+class Table(NamedTuple):
+    """Ways that one experiment compares, and how they are chosen; all are judged against its baseline."""
+
+    key: str  # of the choice, in addresses and as the command line's option
+    title: str
+    noun: str  # of one of them
+    rows: dict[str, Method]
+    baseline: str
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of a set-up that tell its rows apart; number format and threads are everybody's own choice."""
+        changed = (field for row in self.rows.values() for field in row.changes)
+        return tuple(field for field in dict.fromkeys(changed) if field not in ("dtype", "threads"))
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """All but the baseline, which always runs."""
+        return tuple(name for name in self.rows if name != self.baseline)
+
+    @property
+    def quick(self) -> tuple[str, ...]:
+        """The preset."""
+        return tuple(name for name in self.choices if self.rows[name].quick)
+
+    def named(self, name: str) -> Method:
+        """The row of that name. Raises ValueError of one sentence."""
+        if name not in self.rows:
+            raise ValueError(f"There is no {self.noun} {name!r}; there are {', '.join(self.rows)}.")
+        return self.rows[name]
+
+    def applied(self, setup: Setup, name: str) -> Setup:
+        """The set-up with a row applied. Raises ValueError of one sentence for a name that is none."""
+        return Setup.model_validate(setup.model_dump() | self.named(name).changes)
+
+    def name_of(self, setup: Setup) -> str:
+        """The row that a set-up is, as far as the table's fields are concerned; empty for one that is no row here."""
+        usual, fits = Setup(), []
+        for name, row in self.rows.items():
+            wanted = {field: row.changes.get(field, getattr(usual, field)) for field in self.fields}
+            if "threads" in row.changes:
+                wanted["threads"] = row.changes["threads"]
+            if all(getattr(setup, field) == value for field, value in wanted.items()):
+                fits.append(name)
+        return max(fits, key=lambda name: len(self.rows[name].changes), default="")
+
+
+COMPRESSION = Table("methods", "Methods", "method", METHODS, BASELINE)
+
+
 def method_named(name: str) -> Method:
-    """The row of that name. Raises ValueError of one sentence."""
-    if name not in METHODS:
-        raise ValueError(f"There is no method {name!r}; there are {', '.join(METHODS)}.")
-    return METHODS[name]
+    """The row of that name among the methods of compression. Raises ValueError of one sentence."""
+    return COMPRESSION.named(name)
 
 
 def with_method(setup: Setup, name: str) -> Setup:
     """The set-up with a method applied. Raises ValueError of one sentence for a name that is none."""
-    return Setup.model_validate(setup.model_dump() | method_named(name).changes)
+    return COMPRESSION.applied(setup, name)
 
 
 def method_of(setup: Setup) -> str:
     """The name of the method that a set-up uses, as far as its compression is concerned; empty for one that is no row here."""
-    fields = ("engine", "quantization", "kv", "pruning")
-    usual = Setup()
-    for name, row in METHODS.items():
-        if all(getattr(setup, field) == row.changes.get(field, getattr(usual, field)) for field in fields):
-            return name
-    return ""
+    return COMPRESSION.name_of(setup)

@@ -14,6 +14,7 @@ from profiler.spec.work import WITH_MODEL, FetchModel, Generate, LoadTest, Measu
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+ALLOCATORS = {"jemalloc": "jemalloc", "tcmalloc": "tcmalloc_minimal"}  # name → the library that is loaded before all others
 Runtime = Literal["transformers", "onnxruntime", "openvino", "llama.cpp", "ctranslate2"]
 
 
@@ -49,6 +50,18 @@ class Setup(Frozen):
     def _plain_layout(self) -> "Setup":
         if self.layout == "columns" and (self.quantization or self.engine != "transformers"):
             raise ValueError("Weights by columns are for plain linear layers; leave the layout at rows where they are quantized.")
+        return self
+
+    @model_validator(mode="after")
+    def _possible_loop(self) -> "Setup":
+        choices = {"cache": self.cache != "dynamic", "chunk": self.chunk, "prefix": self.prefix, "speculation": self.speculation}
+        chosen = [name for name, on in choices.items() if on]
+        if chosen and self.engine != "transformers":
+            raise ValueError(f"{self.engine} has a loop of its own; leave out {' and '.join(chosen)}, or take the engine transformers.")
+        if self.cache != "dynamic" and (self.kv or self.prefix or self.speculation):
+            raise ValueError("A kept prefix, guesses and a KV cache in a format of its own need a cache that grows; leave it at dynamic.")
+        if self.cache == "none" and self.chunk:
+            raise ValueError("Without a cache the prompt cannot be read in chunks; leave chunk at 0.")
         return self
 
     @property

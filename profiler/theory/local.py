@@ -15,7 +15,7 @@ from profiler.spec.run import RunSpec, Setup
 from profiler.spec.work import Generate
 from profiler.theory.cost import Op
 from profiler.theory.library import Library
-from profiler.theory.predict import predict
+from profiler.theory.predict import ops, predict
 from profiler.theory.step import step_ops
 
 RMS, LAYER_NORM = 8, 1  # operators of a norm: transformers writes the one out
@@ -62,17 +62,29 @@ def expected(spec: RunSpec, ceilings: Ceilings) -> dict[str, Expected]:
     if ceilings.kernels is None or _other_kernels(setup, ceilings) or not _known(model):
         return {}
     library = Library(ceilings, ceilings.kernels)
-    bounds = predict(spec, ceilings)
-    steps = step_ops(model, work.batch, work.prompt_tokens, work.new_tokens, setup.precision)
-    packed = setup.quantization
-    phases = ("decode",) if packed else ("prefill", "decode")
-    return {phase: _whole(phase, parts(model, work, phase, steps[phase], library, packed), bounds[phase].time) for phase in phases}
+    bounds, steps = predict(spec, ceilings), ops(spec)
+    packed, unusual = setup.quantization, setup.attention == "eager" or setup.chunk or setup.prefix or setup.cache != "dynamic"
+    phases = ("decode",) if packed or unusual else ("prefill", "decode")
+    found = {phase: parts(model, work, phase, steps[phase], library, packed) for phase in phases}
+    if setup.cache == "static":
+        found["decode"]["cache"] = 0.0  # nothing is joined: the new token has its place
+    if setup.cache == "none":
+        found["decode"] = _again(spec, library)
+    return {phase: _whole(phase, told, bounds[phase].time) for phase, told in found.items()}
+
+
+def _again(spec: RunSpec, library: Library) -> dict[str, float]:
+    """Without a cache a token takes what reading the whole text does, half-way through the new tokens."""
+    work = spec.generate.model_copy(update={"prompt_tokens": spec.generate.prompt_tokens + spec.generate.new_tokens // 2})
+    steps = step_ops(spec.shape, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.precision)
+    return parts(spec.shape, work, "prefill", steps["prefill"], library)
 
 
 def _other_kernels(setup: Setup, ceilings: Ceilings) -> bool:
     """Whether a set-up takes kernels that the ceilings' probes do not know."""
     unknown = setup.quantization and setup.quantization not in ceilings.packed
-    special = setup.compile or setup.attention == "eager" or setup.hog != "none"
+    special = setup.compile or setup.speculation or setup.hog != "none" or setup.attention == "flash_attention_2"
+    special = special or not setup.pinned or setup.allocator != "system"
     return bool(special or unknown or setup.kv or setup.engine != "transformers")
 
 

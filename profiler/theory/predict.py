@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from profiler.spec.machine import Ceilings
 from profiler.spec.run import RunSpec
-from profiler.theory.cost import Cost
-from profiler.theory.step import step_cost
+from profiler.theory.cost import Cost, Op, total
+from profiler.theory.step import step_ops
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,20 @@ def bound(cost: Cost, ceilings: Ceilings, arithmetic: str = "") -> Bound:
     return Bound(cost.flops / ceilings.peak_in(arithmetic or ceilings.dtype), cost.bytes / ceilings.read_rate(cost.bytes))
 
 
+def ops(spec: RunSpec) -> dict[str, list[Op]]:
+    """Operations that the prefill and the median decode step of a generate run cannot do without.
+
+    What a set-up adds to them (a cache that is not kept, a prompt in chunks, guesses that are checked) is none of these.
+    """
+    work = spec.generate
+    return step_ops(spec.shape, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.precision, spec.setup.prefix)
+
+
+def costs(spec: RunSpec) -> dict[str, Cost]:
+    """FLOPs and bytes of these."""
+    return {phase: total(found) for phase, found in ops(spec).items()}
+
+
 def predict(spec: RunSpec, ceilings: Ceilings) -> dict[str, Bound]:
     """Bounds of prefill and decode of a generate run."""
-    work = spec.generate
-    costs = step_cost(spec.shape, work.batch, work.prompt_tokens, work.new_tokens, spec.setup.precision)
-    return {phase: bound(cost, ceilings, spec.setup.arithmetic) for phase, cost in costs.items()}
+    return {phase: bound(cost, ceilings, spec.setup.arithmetic) for phase, cost in costs(spec).items()}

@@ -25,11 +25,11 @@ MIXERS: dict[str, Callable[..., list[Op]]] = {
 }
 
 
-def prefill(model: ModelSpec, batch, prompt, precision: Precision) -> list[Op]:
-    """Operations of processing `prompt` tokens of `batch` sequences from an empty cache."""
+def prefill(model: ModelSpec, batch, prompt, precision: Precision, kept=0) -> list[Op]:
+    """Operations of processing `prompt` tokens of `batch` sequences, the first `kept` of which are in the cache already."""
     if model.encoder:
         return _through(model, batch, 1, 0, precision, "last", prompt, encode=True)
-    return forward(model, batch, prompt, 0, precision)
+    return forward(model, batch, prompt - kept, kept, precision)
 
 
 def decode(model: ModelSpec, batch, context, precision: Precision, prompt=None) -> list[Op]:
@@ -138,9 +138,9 @@ def active_parameters(model: ModelSpec) -> int:
     return parameters(model) - idle
 
 
-def step_ops(model: ModelSpec, batch, prompt, new, precision: Precision) -> dict[str, list[Op]]:
+def step_ops(model: ModelSpec, batch, prompt, new, precision: Precision, kept=0) -> dict[str, list[Op]]:
     """Operations of the prefill and of the median decode step, half-way through the new tokens."""
-    return {"prefill": prefill(model, batch, prompt, precision), "decode": decode(model, batch, prompt + new / 2, precision, prompt)}
+    return {"prefill": prefill(model, batch, prompt, precision, kept), "decode": decode(model, batch, prompt + new / 2, precision, prompt)}
 
 
 def step_cost(model: ModelSpec, batch, prompt, new, precision: Precision) -> dict[str, Cost]:

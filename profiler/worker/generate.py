@@ -15,13 +15,14 @@ import torch
 
 from profiler.record.events import Finished, Job, Peak, Phase, Probed, Step, Traced
 from profiler.spec.work import Generate
-from profiler.worker import ceilings, hog, quality, trace
+from profiler.worker import answers, batches, ceilings, hog, quality, trace
 from profiler.worker.channel import Channel
 from profiler.worker.decoding import Decoding
 from profiler.worker.device import memory_marks, reset_peaks
 from profiler.worker.energy import joules
 from profiler.worker.engines import ENGINES
 from profiler.worker.prompt import prompt_ids
+from profiler.worker.speech import Speech
 from profiler.worker.steady import PRECISE, WINDOW, imprecision, steady
 
 GLANCE = 0.3  # seconds of looking at the machine's load
@@ -63,7 +64,9 @@ class Session:
         self._mark("load")
         self.canary = ceilings.Canary(self.job.spec.setup, self.job.hardware.cache)
         self._ceilings()
-        self.decoding = self.engine.decoding(prompt_ids(self.work, self.engine.vocab, tokenizer))
+        prompt = prompt_ids(self.work, self.engine.vocab, tokenizer)
+        self.speech = Speech(tokenizer) if tokenizer else None
+        self.decoding = self.engine.decoding(prompt)
         self._compile()
         self._settle()
         with hog.beside(self.job.spec.setup.hog):
@@ -71,8 +74,12 @@ class Session:
             before = psutil.Process().num_ctx_switches(), psutil.swap_memory()
             self._rounds()
             after = psutil.Process().num_ctx_switches(), psutil.swap_memory()
-            said, kv_bytes = [int(token) for token in self.decoding.said], float(self.decoding.cache_bytes)  # before the trace adds its own
+            said = [int(token) for token in self.decoding.said[: self.work.new_tokens]]
+            kv_bytes, own = float(self.decoding.cache_bytes), self.decoding.facts  # before the trace adds its own
             self._trace()
+        batches.measure(self.job, self.channel, self.engine)
+        if self.work.check:
+            own = own | answers.compare(self.job, self.channel, self.engine, prompt[0], said)
         if self.work.quality:
             quality.score(self.job, self.channel, self.engine)
         text = str(tokenizer.decode(said)) if tokenizer else None
@@ -86,6 +93,7 @@ class Session:
             "file_bytes": float(self.engine.file_bytes),
             "kv_bytes": kv_bytes,
             "canary_bytes": float(self.canary.buffer.nbytes),
+            **own,
         }
         return Finished(at=time.time(), text=text, facts=facts)
 
@@ -166,14 +174,14 @@ class Session:
         self._mark("prefill")
         self.prefill_guess = prefill
         self.timed += prefill
-        self.channel.emit(Step(at=time.time(), name="prefill", seconds=(prefill,), round=round))
+        self.channel.emit(Step(at=time.time(), name="prefill", seconds=(prefill,), round=round, texts=self._texts(round, 0, 1)))
         energy, before = joules(self.device), 1
         while before < self.work.new_tokens:
             count = min(self._block(), self.work.new_tokens - before)
             self.channel.enter("decode", timed=True, left=self._left(round))
             with self._waiting("decode"):
                 seconds = self.decoding.timed_steps(count)
-            self._tell(round, self.work.prompt_tokens + before - 1, seconds)
+            self._tell(round, before, seconds)
             before += count
             if before < self.work.new_tokens:
                 self._rest(round)
@@ -194,12 +202,19 @@ class Session:
         """Steps that fit into one block."""
         return max(1, int(BLOCK / self.decode_guess))
 
-    def _tell(self, round: int, first: int, seconds: list[float]) -> None:
-        """Send a block's times."""
+    def _tell(self, round: int, before: int, seconds: list[float]) -> None:
+        """Send a block's times; `before` is the number of the block's first token in the answer."""
         self.timed += sum(seconds)
         self.decode += seconds
-        left = self._left(round)
-        self.channel.emit(Step(at=time.time(), name="decode", seconds=tuple(seconds), round=round, first=first, left=left))
+        left, first = self._left(round), self.work.prompt_tokens + before - 1
+        texts = self._texts(round, before, len(seconds))
+        self.channel.emit(Step(at=time.time(), name="decode", seconds=tuple(seconds), round=round, first=first, left=left, texts=texts))
+
+    def _texts(self, round: int, first: int, count: int) -> tuple[str, ...]:
+        """How `count` tokens of the answer read, each by itself; of the first round only, between the clocks."""
+        if round or self.speech is None:
+            return ()
+        return tuple(self.speech.more([int(token)]) for token in self.decoding.said[first : first + count])
 
     def _rest(self, round: int) -> None:
         """Now and then: leave the processor to whoever draws, then let the canaries sing. Short rounds go without."""

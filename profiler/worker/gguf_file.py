@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ WEIGHTS = {
     for name, row in FORMATS.items()
     if row.title.startswith("GGUF") and name not in NEED_CALIBRATION
 }
+Change = Callable[[PreTrainedModel], PreTrainedModel]
 LAYOUT = 1  # of the files made here: another number when they change
 
 
@@ -37,15 +39,18 @@ def ready(job: Job, source: str | Path | None, scratch: Path, channel: Channel) 
     made_with = str(LAYOUT), version("cyllama"), version("gguf")
     kept = None if source is None else scratch.parent / f"{_plain(spec.name)}-{wanted}-{fingerprint(source, *made_with)}.gguf"
     what = f"a GGUF file in {FORMATS[wanted].title.removeprefix('GGUF ')}"
-    return made_once(kept, what, lambda: _made(job, source, scratch), channel)
+    return made_once(kept, what, lambda: made(job, source, scratch), channel)
 
 
-def _made(job: Job, source: str | Path | None, scratch: Path) -> Path:
-    """A new file in `scratch`: the weights as they are, then, if asked for, quantized from that by llama.cpp itself."""
+def made(job: Job, source: str | Path | None, scratch: Path, change: Change = lambda model: model) -> Path:
+    """A new file in `scratch`: the weights as they are, then, if asked for, quantized from that by llama.cpp itself.
+
+    `change` may do something to the loaded model before. Raises ValueError of one sentence where it cannot be made.
+    """
     setup = job.spec.setup
     quantized = setup.quantization in WEIGHTS
     dtype = _dtype(source) if quantized else setup.quantization or setup.dtype
-    model = _model(job, source, dtype)
+    model = change(model_of(job, source, dtype))
     _refuse_full_disk(model, setup, dtype, scratch)
     plain, packed = scratch / "plain.gguf", scratch / "packed.gguf"
     export(model, plain, dtype)
@@ -66,8 +71,8 @@ def _dtype(source: str | Path | None) -> str:
     return dtype if dtype in FILE_TYPES else "float32"
 
 
-def _model(job: Job, source: str | Path | None, dtype: str) -> PreTrainedModel:
-    """In transformers, in that dtype."""
+def model_of(job: Job, source: str | Path | None, dtype: str) -> PreTrainedModel:
+    """The job's model in transformers, in that dtype. Raises ValueError where it cannot be loaded."""
     spec, work, setup = job.spec.model, job.spec.work, Setup.model_validate({"dtype": dtype})
     assert spec
     if source is None:

@@ -124,13 +124,18 @@ def _fits(job: Job, engine: Reads, setup: Setup) -> None:
         )
 
 
-def _key(spec: ModelSpec, setup: Setup, windows: torch.Tensor) -> str:
-    """Tells another model, changed weights at the same place, another text and other arithmetic."""
+def state_of(spec: ModelSpec | None) -> tuple:
+    """Tells another model, and changed weights at the same place."""
+    assert spec
     place = Path(spec.location) if spec.origin in ("folder", "gguf") else None
     files = sorted(place.glob("*") if place.is_dir() else [place]) if place else []
-    states = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
+    return spec.reference, spec.location, [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
+
+
+def _key(spec: ModelSpec, setup: Setup, windows: torch.Tensor) -> str:
+    """Tells another model, changed weights at the same place, another text and other arithmetic."""
     device = "cpu" if setup.device == "cpu" else "accelerator"
-    told = repr((FORM, scores.TOP, spec.reference, spec.location, states, device, setup.dtype, tuple(windows.shape)))
+    told = repr((FORM, scores.TOP, *state_of(spec), device, setup.dtype, tuple(windows.shape)))
     return hashlib.sha256(told.encode() + windows.numpy().tobytes()).hexdigest()[:16]
 
 

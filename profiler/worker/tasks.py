@@ -7,7 +7,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from profiler.record.events import Finished, Job
-from profiler.worker import ceilings, fetch, generate, sensitivity, write
+from profiler.worker import ceilings, fetch, generate, load_test, requests, sensitivity, write
 from profiler.worker.channel import Channel
 
 TASKS: dict[str, Callable[[Job, Channel], Finished]] = {
@@ -16,6 +16,8 @@ TASKS: dict[str, Callable[[Job, Channel], Finished]] = {
     "fetch": fetch.run,
     "sensitivity": sensitivity.run,
     "write": write.run,
+    "requests": requests.run,
+    "load-test": load_test.run,
 }
 
 

@@ -17,6 +17,7 @@ from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from profiler.record.events import OpRow, Traced
+from profiler.spec.run import Setup
 from profiler.worker.counting import Call, count
 from profiler.worker.decoding import Decoding
 from profiler.worker.device import keep_memory, synchronize
@@ -51,11 +52,13 @@ class Timing:
     passes: int
 
 
-def unsupported(device: str, compiled: bool) -> str:
+def unsupported(setup: Setup) -> str:
     """Why there can be no trace, in one sentence; empty where there can."""
-    if device == "mps":
+    if setup.device == "mps":
         return "torch's profiler does not see the kernels of this device, so only whole steps are timed."
-    return "Compiled code is one operator to the profiler, so only whole steps are timed." if compiled else ""
+    if setup.speculation:
+        return "A pass that checks guesses makes several tokens, so its operators are not those of one token."
+    return "Compiled code is one operator to the profiler, so only whole steps are timed." if setup.compile else ""
 
 
 def trace(decoding: Decoding, prompt: int, new: int, usual: dict[Phase, float]) -> Iterator[Traced]:

@@ -1,7 +1,9 @@
 """Changes to a loaded model that a set-up asks for. Pruning and quantizing change what it computes, the others only how."""
 
 import time
+from typing import Any
 
+import torch
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -30,9 +32,26 @@ def vary(model: PreTrainedModel, setup: Setup) -> PreTrainedModel:
     """The model laid out and compiled as the set-up says: what it computes stays the same."""
     if setup.layout == "columns":
         by_columns(model)
-    if setup.compile:
-        compiled(model)
+    if setup.compile and setup.cache != "static":
+        compiled(model, setup)
     return model
+
+
+def whole_step(model: PreTrainedModel, setup: Setup) -> Any:
+    """What a decode step calls: the model, or, where its shapes never change, all of it compiled as one graph.
+
+    The prompt is read uncompiled: it comes once, and its length would be one more graph.
+    """
+    if not (setup.compile and setup.cache == "static"):
+        return model
+    return torch.compile(model.forward, dynamic=False, mode=mode(setup))
+
+
+def mode(setup: Setup) -> str | None:
+    """As torch.compile names it. On a processor there are no CUDA graphs to reduce any overhead."""
+    if setup.compile_mode == "max-autotune" and setup.device == "cpu":
+        return "max-autotune-no-cudagraphs"
+    return None if setup.compile_mode == "default" else setup.compile_mode
 
 
 def by_columns(model: nn.Module) -> None:
@@ -42,8 +61,8 @@ def by_columns(model: nn.Module) -> None:
             module.weight.data = module.weight.data.t().contiguous().t()
 
 
-def compiled(model: nn.Module) -> None:
+def compiled(model: nn.Module, setup: Setup) -> None:
     """Compile each layer, not the whole: equal layers share one piece of code, and Python between layers stays as it is."""
     stacks = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
     for layer in max(stacks, key=len, default=[model]):
-        layer.compile(dynamic=True)  # the cache grows by a token each step
+        layer.compile(dynamic=True, mode=mode(setup))  # the cache grows by a token each step

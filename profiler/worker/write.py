@@ -10,9 +10,9 @@ from profiler.record.events import Finished, Job, Said
 from profiler.spec.work import Write
 from profiler.worker.channel import Channel
 from profiler.worker.engines import ENGINES, Steps
+from profiler.worker.speech import Speech
 
 PACE = 0.25  # seconds between two pieces: as fast as an eye likes, and slow enough to cost nothing
-UNFINISHED = "\ufffd"  # how a tokenizer writes the first bytes of a character whose last ones are not there yet
 
 
 @torch.inference_mode()
@@ -81,30 +81,3 @@ def pieces(decoding: Steps, count: int, ends: set[int]) -> Iterator[tuple[list[i
             return
         pace = 1 if told == 1 else max(1, int(PACE * len(seconds) / sum(seconds)))
         seconds = decoding.timed_steps(min(pace, count - told))
-
-
-class Speech:
-    """Tokens → text in pieces that, joined, are the text of all tokens."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase):
-        self.tokenizer = tokenizer
-        self.ids: list[int] = []
-        self.told = ""
-
-    def more(self, ids: list[int]) -> str:
-        """What these tokens add to the text, as far as its characters are whole."""
-        self.ids += ids
-        return self._tell(self._text().rstrip(UNFINISHED))
-
-    def rest(self) -> str:
-        """What is left when no more tokens come."""
-        return self._tell(self._text())
-
-    def _text(self) -> str:
-        return str(self.tokenizer.decode(self.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
-
-    def _tell(self, text: str) -> str:
-        if not text.startswith(self.told):
-            return ""  # a character that is not whole yet changes what was before it; the next tokens will tell
-        piece, self.told = text[len(self.told) :], text
-        return piece

@@ -4,13 +4,13 @@ from math import exp, log
 
 import pytest
 
-from profiler.analysis.compression import QUICK, aims, best, drift, undominated, variants
+from profiler.analysis.compression import aims, best, drift, undominated, variants
 from profiler.analysis.compression_table import brief, table
 from profiler.analysis.compression_words import falls, finding, foretold, judged, times, why
 from profiler.analysis.duration import expected
 from profiler.analysis.labs import LABS, command, conclude, planned
 from profiler.analysis.outcome import told
-from profiler.spec.methods import METHODS, method_of
+from profiler.spec.methods import COMPRESSION, METHODS, method_of
 from profiler.spec.run import Setup
 from tests.builders import MACHINE, SPEC, ceilings, generate_run, kernels
 from tests.compressed import OUTCOMES, comparison, scored, variant
@@ -45,8 +45,8 @@ def test_the_quick_preset_is_what_nobody_has_to_choose():
     """Its rows say so, and it takes less than four minutes on a usual machine."""
     specs = planned(LAB, asked()).specs
 
-    assert [method_of(spec.setup) for spec in specs] == ["none", *QUICK]
-    assert set(QUICK) == {name for name, row in METHODS.items() if row.quick} - {"none"}
+    assert [method_of(spec.setup) for spec in specs] == ["none", *COMPRESSION.quick]
+    assert set(COMPRESSION.quick) == {name for name, row in METHODS.items() if row.quick} - {"none"}
     assert sum(expected(spec, ceilings()) for spec in specs) < 240
 
 

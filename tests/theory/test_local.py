@@ -120,8 +120,8 @@ def test_a_mixture_reads_the_experts_that_are_hit():
 
 
 def test_what_runs_other_kernels_is_not_foretold():
-    """Compiled or eager attention, beside a hog, recurrent layers, or no probes: only the bound is known."""
-    for setup in ({"compile": True}, {"attention": "eager"}, {"hog": "memory"}):
+    """Compiled, guessing ahead, with another attention, beside a hog, recurrent layers, or no probes: only the bound is known."""
+    for setup in ({"compile": True}, {"attention": "flash_attention_2"}, {"hog": "memory"}, {"speculation": {"guesser": "prompt-lookup"}}):
         assert foreseen(setup=setup) == {}
     assert foreseen("mamba2-130m") == {}
     assert expected(SPEC, ceilings()) == {}

@@ -158,7 +158,7 @@ def test_onnx_says_what_each_family_says(family, tmp_path):
     made, model = ENGINES["onnxruntime"](asked, Heard()), shapes.build(asked.spec.model, Setup(), 0).eval()
     with torch.inference_mode():
         wanted = model(prompt[:1]).logits[0]
-        plain = Decoding(model, prompt, "cpu")
+        plain = Decoding(model, prompt, Setup())
         plain.prefill()
         plain.timed_steps(NEW - 1)
     steps = made.decoding(prompt)

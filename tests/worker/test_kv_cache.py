@@ -33,7 +33,7 @@ def decoding(kv="int8-kv", dtype="bfloat16", batch=1, **changes):
     """A small random model with a prompt of 12 tokens, and its spec; heads have 64 channels."""
     spec = from_hf_config(TINY | changes, name="tiny", reference="tiny", origin="random")
     model = shapes.build(spec, Setup(dtype=dtype), 0).eval().requires_grad_(False)
-    return Decoding(model, prompt_ids(Generate(batch=batch, prompt_tokens=12), 300, None), "cpu", kv), spec
+    return Decoding(model, prompt_ids(Generate(batch=batch, prompt_tokens=12), 300, None), Setup(kv=kv)), spec
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])

@@ -48,7 +48,7 @@ def test_every_family_decodes_with_its_cache(name):
     }
     spec = from_hf_config(config, name=name, reference=name, origin="random")
     with torch.inference_mode():
-        decoding = Decoding(shapes.build(spec, Setup(), 0), prompt_ids(Generate(batch=2, prompt_tokens=5), 512, None), "cpu")
+        decoding = Decoding(shapes.build(spec, Setup(), 0), prompt_ids(Generate(batch=2, prompt_tokens=5), 512, None), Setup())
         decoding.prefill()
         seconds = decoding.timed_steps(3)
 
@@ -61,7 +61,7 @@ def test_decoding_equals_transformers_generate(tiny_folder):
     model = open_model(tiny_folder, "tiny", Setup())
     prompt = prompt_ids(Generate(prompt_tokens=7), 256, None)
     with torch.inference_mode():
-        decoding = Decoding(model, prompt, "cpu")
+        decoding = Decoding(model, prompt, Setup())
         decoding.prefill()
         decoding.timed_steps(9)
         wanted = model.generate(prompt, max_new_tokens=10, do_sample=False, eos_token_id=None, pad_token_id=0)[0, 7:]

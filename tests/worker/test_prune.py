@@ -97,7 +97,7 @@ def logits(model) -> torch.Tensor:
 def said(model, steps=5) -> list[int]:
     """What the model continues two prompts with, greedily, with its cache."""
     with torch.inference_mode():
-        decoding = Decoding(model, IDS, "cpu")
+        decoding = Decoding(model, IDS, Setup())
         decoding.prefill()
         decoding.timed_steps(steps)
     return [int(token) for token in decoding.said]
@@ -240,7 +240,7 @@ def test_what_is_left_has_the_shape_that_was_foretold(name, word):
     whole = spec(name)
     model, wanted = pruned(built(name), word), after(whole, Pruning.parse(word))
     with torch.inference_mode():
-        decoding = Decoding(model, prompt_ids(Generate(batch=2, prompt_tokens=5), 512, None), "cpu")
+        decoding = Decoding(model, prompt_ids(Generate(batch=2, prompt_tokens=5), 512, None), Setup())
         decoding.prefill()
         decoding.timed_steps(3)
 

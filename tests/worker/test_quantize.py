@@ -179,7 +179,7 @@ def test_a_quantized_model_answers_nearly_the_same(name):
     quantize(model, name)
     told = logits(model)
     with torch.inference_mode():
-        steps = Decoding(model, torch.arange(1, 9)[None], "cpu")
+        steps = Decoding(model, torch.arange(1, 9)[None], Setup())
         steps.prefill()
         for token in range(9, 13):
             steps.token = torch.tensor([[token]])
@@ -292,7 +292,7 @@ def test_a_quantized_model_is_traced(name):
     model = built(OWN[name])
     quantize(model, name)
     with torch.inference_mode():
-        ready = Decoding(model, prompt_ids(Generate(prompt_tokens=16), 256, None), "cpu")
+        ready = Decoding(model, prompt_ids(Generate(prompt_tokens=16), 256, None), Setup())
         ready.prefill()
         found = {traced.phase: traced for traced in trace(ready, 16, 8, {"prefill": 0.01, "decode": 0.005})}
 

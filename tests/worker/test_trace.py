@@ -28,7 +28,7 @@ def decoding(name: str, *, batch=1, attention="auto", dtype="float32", **changes
     """A model of the catalogue with some fields changed, ready to decode, and its spec."""
     spec = from_hf_config(rows()[name].config | {"pad_token_id": 0} | changes, name=name, reference=name, origin="random")
     model = shapes.build(spec, Setup(attention=attention, dtype=dtype), 0).eval().requires_grad_(False)
-    return Decoding(model, prompt_ids(Generate(batch=batch, prompt_tokens=PROMPT), spec.vocab, None), "cpu"), spec
+    return Decoding(model, prompt_ids(Generate(batch=batch, prompt_tokens=PROMPT), spec.vocab, None), Setup()), spec
 
 
 SMALL = {"num_hidden_layers": 2, "vocab_size": 512, "hidden_size": 256, "intermediate_size": 128, "moe_intermediate_size": 64}

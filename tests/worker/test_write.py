@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from profiler.spec.run import Setup
 from profiler.spec.work import Write
 from profiler.worker import write
 from profiler.worker.decoding import Decoding
@@ -81,7 +82,7 @@ def test_an_answer_is_what_greedy_decoding_says(folder, tmp_path):
     done = write.run(job(folder, Write(prompt=PROMPT, new_tokens=12), tmp_path), told)
     read, said = tokenizer(), told.of("said")
     with torch.inference_mode():
-        decoding = Decoding(open_model(folder, "reader", job(folder, Write(prompt="x"), tmp_path).spec.setup), _ids(read), "cpu")
+        decoding = Decoding(open_model(folder, "reader", job(folder, Write(prompt="x"), tmp_path).spec.setup), _ids(read), Setup())
         decoding.prefill()
         decoding.timed_steps(11)
     wanted = [int(token) for token in decoding.said]

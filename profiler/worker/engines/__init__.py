@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from profiler.record.events import Job
 from profiler.worker.channel import Channel
-from profiler.worker.engines import llamacpp, native, onnx
+from profiler.worker.engines import ctranslate2, llamacpp, native, onnx, openvino
 
 
 class Steps(Protocol):
@@ -25,6 +25,10 @@ class Steps(Protocol):
     @property
     def cache_bytes(self) -> int:
         """What the KV cache holds now."""
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """Counts of its own that judge a run: what was guessed, or its own clock; empty where it has none."""
 
     def prefill(self) -> None:
         """Process the prompt from an empty cache; afterwards the first new token is known."""
@@ -56,4 +60,6 @@ ENGINES: dict[str, Callable[[Job, Channel], Engine]] = {
     "transformers": native.load,
     "onnxruntime": onnx.load,
     "llama.cpp": llamacpp.load,
+    "openvino": openvino.load,
+    "ctranslate2": ctranslate2.load,
 }

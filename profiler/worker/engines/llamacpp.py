@@ -145,6 +145,7 @@ class LlamaCpp:
         wanted = llama.LlamaContextParams()
         wanted.n_ctx, wanted.n_seq_max = each * batch, batch
         wanted.n_batch, wanted.n_ubatch = min(LOGICAL, each * batch), min(PHYSICAL, each * batch)
+        wanted.no_perf = False  # its own clock runs too, so that both can be compared
         wanted.n_threads = wanted.n_threads_batch = setup.threads
         wanted.type_k = wanted.type_v = int((PLAIN_CACHES | CACHES)[setup.kv or setup.dtype])
         wanted.flash_attn_type = FLASH[setup.attention]
@@ -167,6 +168,8 @@ class Continuation:
         self.tokens: list[int] = []  # the latest of each sequence
         self.said: list[int] = []
         self.place = 0  # of the next token
+        self.ours = self.own = 0.0  # seconds of all timed steps, by our clock and by llama.cpp's
+        self.steps = 0
 
     def prefill(self) -> None:
         """Process the prompt from an empty cache; the first new token of each sequence is in `tokens` after it."""
@@ -193,7 +196,17 @@ class Continuation:
 
     def timed_steps(self, count: int) -> list[float]:
         """Seconds of each of `count` steps."""
-        return seconds_of_each(self.step, count)
+        self.context.reset_perf_data()
+        seconds = seconds_of_each(self.step, count)
+        own = self.context.get_perf_data()
+        self.own += (own["t_eval_ms"] + own["t_p_eval_ms"]) / 1e3  # the second is of steps of several sequences
+        self.ours, self.steps = self.ours + sum(seconds), self.steps + count
+        return seconds
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """Seconds of a step on average, warm-up included: by our clock, and what llama.cpp itself reports of the same steps."""
+        return {"step_ours": self.ours / self.steps, "step_own": self.own / self.steps} if self.steps else {}
 
     @property
     def cache_bytes(self) -> int:

@@ -5,9 +5,7 @@ last token alone, as everywhere here, so a text's logits are read token by token
 """
 
 import json
-import os
 import time
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from profiler.spec.formats import FORMATS
 from profiler.spec.work import Generate, Write
 from profiler.worker.channel import Channel
 from profiler.worker.engines.onnx_build import PRECISIONS, ready, refuse_shape
-from profiler.worker.engines.timed import seconds_of, seconds_of_each
+from profiler.worker.engines.timed import all_cores, seconds_of, seconds_of_each
 from profiler.worker.loading import source_of, tokenizer_of
 from profiler.worker.made import scratch_folder
 
@@ -85,20 +83,6 @@ def opened(folder: Path, threads: int) -> Any:
     config.overlay(json.dumps({"model": {**changes, **options}}))
     with all_cores():
         return genai.Model(config)
-
-
-@contextmanager
-def all_cores():
-    """Threads are born where their maker may run: OpenMP has bound this one to a core, and a pool made now would share it."""
-    if not hasattr(os, "sched_setaffinity"):  # macOS and Windows bind nobody
-        yield
-        return
-    bound = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))  # those that this process may not use are left out by the system
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, bound)
 
 
 class OnnxRuntime:
@@ -166,6 +150,11 @@ class Continuation:
     def timed_steps(self, count: int) -> list[float]:
         """Seconds of each of `count` steps, each of which makes one more token for every sequence."""
         return seconds_of_each(self._next, count)
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """None of its own."""
+        return {}
 
     @property
     def cache_bytes(self) -> int:
