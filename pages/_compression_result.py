@@ -9,6 +9,7 @@ from profiler.analysis.waterfall import Waterfall
 from profiler.catalog.machine import this_machine
 from profiler.figures.compression import same_scale
 from profiler.figures.waterfall import waterfall_figure
+from profiler.spec.machine import Ceilings
 from profiler.spec.methods import BASELINE
 from profiler.spec.units import words
 
@@ -42,9 +43,9 @@ def result_view(experiment: Experiment) -> None:
     st.caption(LEGEND)
 
 
-def falls_of(one: Variant, before: str) -> None:
+def falls_of(one: Variant, before: str, roofs: Ceilings | None = None) -> None:
     """Two waterfalls beside each other, on one scale: before, and with this variant."""
-    both = falls(one)
+    both = falls(one, roofs)
     assert both
     assert one.base
     st.markdown(why(*both, one.title))

@@ -11,7 +11,8 @@ from profiler.analysis.compression import title_of
 from profiler.analysis.compression_words import falls
 from profiler.analysis.experiment import Experiment
 from profiler.analysis.libraries import fastest, racers, wrong_of
-from profiler.analysis.libraries_words import ANSWER, Goal, advice
+from profiler.analysis.libraries_words import ANSWER, Goal, advice, batches
+from profiler.figures.libraries import batches_figure
 from profiler.spec.libraries import LIBRARIES, LOOPS
 from profiler.spec.methods import Table
 
@@ -31,6 +32,7 @@ def engines_view(experiment: Experiment) -> None:
     """The race, what to take, and where the time went."""
     st.markdown("##### The race: each as fast as it was measured, all started together")
     race_of(LIBRARIES)(experiment, False)
+    _batches(experiment)
     _advice(experiment)
     _compared(experiment, LIBRARIES)
 
@@ -40,6 +42,15 @@ def choices_view(experiment: Experiment) -> None:
     st.markdown("##### The race: each as fast as it was measured, all started together")
     race_of(LOOPS)(experiment, False)
     _compared(experiment, LOOPS)
+
+
+def _batches(experiment: Experiment) -> None:
+    """Throughput by batch, where it was measured."""
+    found = racers(experiment)
+    wider = batches_figure(found)
+    if wider:
+        st.markdown(f"##### {batches(found)}")
+        st.plotly_chart(wider, key=f"batches_{experiment.whole}", alt=f"Throughput by batch: {batches(found)}")
 
 
 def _advice(experiment: Experiment) -> None:
@@ -60,7 +71,7 @@ def _advice(experiment: Experiment) -> None:
 
 def _compared(experiment: Experiment, table: Table) -> None:
     """Two waterfalls on one scale: the baseline, and one of the person's choice."""
-    known = {racer.one.name: racer for racer in racers(experiment, table) if not racer.first and falls(racer.one)}
+    known = {racer.one.name: racer for racer in racers(experiment, table) if not racer.first and falls(racer.one, racer.roofs)}
     if not known:
         return
     usual = fastest(list(known.values())) or next(iter(known.values()))
@@ -72,5 +83,5 @@ def _compared(experiment: Experiment, table: Table) -> None:
         key=f"falls_{experiment.whole}",
         width=520,
     )
-    falls_of(known[name].one, table.rows[table.baseline].title)
+    falls_of(known[name].one, table.rows[table.baseline].title, known[name].roofs)
     st.caption(LEGEND)

@@ -246,9 +246,9 @@ def why(before: Waterfall, now: Waterfall, title: str) -> str:
     return f"{start}. Of the {words(abs(saved), 's')} that it {verb}, {words(abs(was - left), 's')} are in {name}: {told}."
 
 
-def falls(one: Variant) -> tuple[Waterfall, Waterfall] | None:
-    """The decode waterfalls of the uncompressed model and of this one; None where one of them is not known."""
+def falls(one: Variant, roofs: Ceilings | None = None) -> tuple[Waterfall, Waterfall] | None:
+    """The decode waterfalls of the baseline and of this one, on the same roofs where these are given; None where one is not known."""
     if one.base is None:
         return None
-    before, now = waterfall(one.base.run, "decode"), waterfall(one.run, "decode")
+    before, now = (waterfall(run, "decode", roofs=roofs) for run in (one.base.run, one.run))
     return (before, now) if before and now else None

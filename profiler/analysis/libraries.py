@@ -7,11 +7,13 @@ from functools import cached_property
 from profiler.analysis.answers import Answer, answer
 from profiler.analysis.compression import Variant, compared, title_of, variants
 from profiler.analysis.experiment import Experiment, Place
+from profiler.analysis.moment import ceilings_now
 from profiler.analysis.recipes import Conditions, Plan
 from profiler.analysis.waterfall import Waterfall, waterfall
 from profiler.record.events import Point
 from profiler.record.run import Run
-from profiler.spec.libraries import LIBRARIES, LOOPS
+from profiler.spec.libraries import ENGINES, LIBRARIES, LOOPS
+from profiler.spec.machine import Ceilings
 from profiler.spec.methods import Table
 from profiler.spec.run import RunSpec
 from profiler.spec.work import Generate
@@ -22,7 +24,13 @@ BATCHES = {False: (4,), True: (2, 4, 8, 16)}  # beside the run's own, by thoroug
 
 def engines(c: Conditions) -> Plan:
     """One run an engine, eager transformers first; with throughput by batch."""
-    return compared(c, LIBRARIES, lambda name: _spec(c, LIBRARIES, name, BATCHES[c.thorough]))
+    return compared(c, LIBRARIES, lambda name: _spec(c, LIBRARIES, name, _batches(c, name)))
+
+
+def _batches(c: Conditions, name: str) -> tuple[int, ...]:
+    """A whole step is compiled once for each batch, which takes longer than all else; quick experiments go without."""
+    once = ENGINES[name].changes.get("cache") == "static" and "compile" in ENGINES[name].changes
+    return () if once and not c.thorough else BATCHES[c.thorough]
 
 
 def choices(c: Conditions) -> Plan:
@@ -52,6 +60,7 @@ class Racer:
     """One engine or choice as it was measured."""
 
     one: Variant
+    roofs: Ceilings | None = None  # the same for all that are compared
 
     @property
     def run(self) -> Run:
@@ -76,7 +85,7 @@ class Racer:
     @cached_property
     def fall(self) -> Waterfall | None:
         """Where a token's time goes."""
-        return waterfall(self.run, "decode")
+        return waterfall(self.run, "decode", roofs=self.roofs)
 
     @property
     def throughput(self) -> dict[int, float]:
@@ -115,7 +124,18 @@ class Racer:
 
 def racers(experiment: Experiment, table: Table = LIBRARIES) -> list[Racer]:
     """All that were measured, in the order they were asked for."""
-    return [Racer(one) for one in variants(experiment, table)]
+    found = variants(experiment, table)
+    roofs = common([one.run for one in found])
+    return [Racer(one, roofs) for one in found]
+
+
+def common(runs: list[Run]) -> Ceilings | None:
+    """The roofs that all are drawn against: as they stood during the run whose bandwidth was the median one.
+
+    Each run has its own moment, and this machine's bandwidth can halve in between; equal bytes shall need equal time.
+    """
+    stood = sorted((roofs for run in runs if (roofs := ceilings_now(run))), key=lambda roofs: roofs.dram)
+    return stood[len(stood) // 2] if stood else None
 
 
 def fastest(found: list[Racer], key: Callable[[Racer], float] = lambda racer: racer.one.rate) -> Racer | None:

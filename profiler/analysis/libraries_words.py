@@ -47,7 +47,7 @@ def _baseline(base: Racer) -> str:
 
 
 def _winner(won: Racer) -> str:
-    both = falls(won.one)
+    both = falls(won.one, won.roofs)
     return why(*both, won.one.title) if both else ""
 
 
@@ -82,6 +82,17 @@ def _compiled(found: list[Racer]) -> str:
 def _wrong(found: list[Racer]) -> str:
     wrong = [racer for racer in found if racer.wrong]
     return " ".join(f"Wrong, and no winner however fast: {racer.one.title}; {racer.answer.wrong}." for racer in wrong if racer.answer)
+
+
+def batches(found: list[Racer]) -> str:
+    """Who gains most by writing several answers at once."""
+    told = [racer for racer in found if len(racer.throughput) > 1 and not racer.wrong]
+    best = max(told, key=lambda racer: max(racer.throughput.values()), default=None)
+    if best is None:
+        return ""
+    size, rate = max(best.throughput.items(), key=lambda pair: pair[1])
+    at = f"with {size} at once" if size > 1 else "one at a time: batches bring nothing here"
+    return f"{best.one.title} writes most, {words(rate, 'tok/s')} {at}"
 
 
 def choices(experiment: Experiment) -> Finding:
@@ -130,7 +141,7 @@ def _times(gain: tuple[float, float, float]) -> str:
     middle, low, high = gain
     if low <= 1 <= high or 1 / FELT < middle < FELT:
         return "about as long"
-    return f"{number(1 / middle, 2)} times as long" if middle < 1 else f"1/{number(middle, 2)} of the time"
+    return f"{number(1 / middle, 2)} times as long" if middle < 1 else f"{100 / middle:.0f} % of the time"
 
 
 def _numbers(found: list[Racer]) -> dict[str, float]:

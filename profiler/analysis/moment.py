@@ -71,9 +71,9 @@ def ceilings_now(run: Run, quartile: int = MEDIAN) -> Ceilings | None:
     return kept.model_copy(update=scaled)
 
 
-def ideal(run: Run, phase: str, quartile: int = MEDIAN) -> Bound | None:
-    """What physics needs on this machine at that moment, by one quartile of the canaries."""
-    roofs = ceilings_now(run, quartile)
+def ideal(run: Run, phase: str, quartile: int = MEDIAN, roofs: Ceilings | None = None) -> Bound | None:
+    """What physics needs on this machine at that moment, by one quartile of the canaries; or on other roofs, where these are given."""
+    roofs = roofs or ceilings_now(run, quartile)
     if roofs is None:
         return None
     need = bound(cost_of(run, phase), roofs, run.spec.setup.arithmetic)

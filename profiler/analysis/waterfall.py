@@ -14,6 +14,7 @@ from typing import Literal
 from profiler.analysis.moment import MEDIAN, ceilings_now, ideal, ops_of
 from profiler.record.events import OpRow, Traced
 from profiler.record.run import Run
+from profiler.spec.machine import Ceilings
 from profiler.spec.measurement import Measurement
 from profiler.theory.cost import Cost
 from profiler.theory.parts import by_part
@@ -66,9 +67,10 @@ def measured_step(run: Run, phase: str) -> Measurement | None:
     return seconds if len(seconds) else None
 
 
-def waterfall(run: Run, phase: str, quartile: int = MEDIAN) -> Waterfall | None:
-    """The waterfall of `phase`; None before its numbers are there."""
-    steps, need = measured_step(run, phase), ideal(run, phase, quartile)
+def waterfall(run: Run, phase: str, quartile: int = MEDIAN, roofs: Ceilings | None = None) -> Waterfall | None:
+    """The waterfall of `phase`; None before its numbers are there. `roofs`: other ones than those of the run's own moment."""
+    roofs = roofs or ceilings_now(run, quartile)
+    steps, need = measured_step(run, phase), ideal(run, phase, quartile, roofs)
     if steps is None or need is None:
         return None
     roof = "arithmetic at the measured peak rate" if need.binding == "compute" else "moving the bytes at the measured bandwidth"
@@ -77,16 +79,17 @@ def waterfall(run: Run, phase: str, quartile: int = MEDIAN) -> Waterfall | None:
     if traced is None or need.time > measured:
         rest = Part("kernels and framework", measured - need.time, "Everything beyond that; not told apart without a trace.", "untold")
         return Waterfall(phase, (physics, rest), measured, need.binding)
-    return Waterfall(phase, (physics, *_told(run, phase, traced, measured, quartile, need.time)), measured, need.binding)
+    return Waterfall(phase, (physics, *_told(run, phase, traced, measured, roofs, need.time)), measured, need.binding)
 
 
-def _told(run: Run, phase: str, traced: Traced, measured: float, quartile: int, need: float) -> list[Part]:
+def _told(run: Run, phase: str, traced: Traced, measured: float, roofs: Ceilings | None, need: float) -> list[Part]:
     """Kernels by part of the model, framework, waiting. Within noise no part is less than nothing."""
     waiting = min(waiting_share(run, phase) * measured, measured - need)
     scale = (measured - waiting) / traced.wall
     inside = {group: scale * seconds for group, seconds in kernel_seconds(traced).items()}
     kernels = min(max(sum(inside.values()), need), measured - waiting)
-    least = needed_by_part(run, phase, quartile)
+    assert roofs
+    least = needed_by_part(run, phase, roofs)
     beyond = {group: max(seconds - least.get(group, 0.0), 0.0) for group, seconds in inside.items()}
     share = (kernels - need) / sum(beyond.values()) if sum(beyond.values()) else 0.0
     between = words_between(traced, scale)
@@ -126,10 +129,9 @@ def waiting_share(run: Run, phase: str) -> float:
     return min(told.median, 1.0) if told else 0.0
 
 
-def needed_by_part(run: Run, phase: str, quartile: int) -> dict[str, float]:
+def needed_by_part(run: Run, phase: str, roofs: Ceilings) -> dict[str, float]:
     """Part of the model → its seconds of the bound: its share of the FLOPs or bytes of the binding roof."""
-    roofs, costs = ceilings_now(run, quartile), by_part(ops_of(run, phase))
-    assert roofs
+    costs = by_part(ops_of(run, phase))
     whole = sum(costs.values(), Cost())
     compute = whole.flops / roofs.peak >= whole.bytes / roofs.read_rate(whole.bytes)
     rate = roofs.peak if compute else roofs.read_rate(whole.bytes)

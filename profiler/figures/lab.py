@@ -17,7 +17,7 @@ from profiler.analysis.sensitivity import cells, kept
 from profiler.figures.batching import batching_figures
 from profiler.figures.compression import bars_figure, forecast_figure, pareto_figure
 from profiler.figures.curves import CYCLE, GREY, matmul_figure, staircase_figure
-from profiler.figures.libraries import batches_figure, falls_figure
+from profiler.figures.libraries import falls_figure
 from profiler.figures.sensitivity import kept_figure, sensitivity_figure
 from profiler.figures.style import GREEN, ORANGE, PINK, figure
 from profiler.spec.machine import Ceilings
@@ -243,14 +243,12 @@ def compression_figures(view: View) -> list[Drawn]:
 
 
 def libraries_figures(view: View) -> list[Drawn]:
-    """Where a token's time goes with each engine or choice; throughput by batch where that was measured."""
+    """Where a token's time goes with each engine or choice."""
     assert view.lab.ways
     found = racers(view.experiment, view.lab.ways) if view.experiment else []
     expected = aims(view.specs, view.roofs, view.processor, view.lab.ways)
     told = f"{len(found)} points measured"
-    drawn = [("falls", falls_figure(view.lab.ways, found, expected), f"Time per token by {view.lab.ways.noun}, in parts, {told}")]
-    wider = batches_figure(found)
-    return [*drawn, ("batches", wider, f"Throughput by batch, {told}")] if wider else drawn
+    return [("falls", falls_figure(view.lab.ways, found, expected), f"Time per token by {view.lab.ways.noun}, in parts, {told}")]
 
 
 def sensitivity_figures(view: View) -> list[Drawn]:

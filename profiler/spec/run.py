@@ -71,8 +71,8 @@ class Setup(Frozen):
 
     @property
     def arithmetic(self) -> str:
-        """The number format of the products: llama.cpp makes integers of the activations where the weights are packed."""
-        return "int8" if self.engine == "llama.cpp" and self.quantization else self.precision.arithmetic
+        """The number format of the products: some engines make integers of the activations where the weights are packed."""
+        return "int8" if self.engine in ("llama.cpp", "openvino") and self.quantization else self.precision.arithmetic
 
     @property
     def compressed(self) -> bool:

@@ -5,6 +5,8 @@ without taking time from the next one. Canaries sing before, between and after t
 """
 
 import gc
+import os
+import tempfile
 import time
 from contextlib import contextmanager
 from typing import Literal
@@ -120,8 +122,9 @@ class Session:
             self.channel.enter("compile", note="Compiling the layers, once for this process")
             began = time.perf_counter()
             try:
-                self.decoding.prefill()
-                self.decoding.timed_steps(2)
+                with cold():
+                    self.decoding.prefill()
+                    self.decoding.timed_steps(2)
             except torch._dynamo.exc.BackendCompilerFailed as error:
                 raise ValueError(f"This model could not be compiled: {str(error).strip().splitlines()[0]} Measure it as it is.") from error
             self.channel.measured("compile_time", time.perf_counter() - began)
@@ -192,9 +195,10 @@ class Session:
     @contextmanager
     def _waiting(self, phase: str):
         """Note which share of the block's time this thread had no processor: taken by others, or waiting for the system."""
-        wall, own = time.perf_counter(), time.thread_time()
+        clock = getattr(self.decoding, "thread_time", time.thread_time)  # an engine may work in a thread of its own
+        wall, own = time.perf_counter(), clock()
         yield
-        wall, own = time.perf_counter() - wall, time.thread_time() - own
+        wall, own = time.perf_counter() - wall, clock() - own
         if self.device == "cpu":  # elsewhere the thread sleeps while the device works
             self.channel.measured(f"waiting_{phase}", max(1 - own / wall, 0.0))
 
@@ -257,6 +261,19 @@ class Session:
             for traced in trace.trace(self.decoding, self.work.prompt_tokens, self.work.new_tokens, usual):
                 self.channel.emit(traced)
         self.canary.sing(self.channel)
+
+
+@contextmanager
+def cold():
+    """Compile into an empty folder: what torch kept from earlier processes would make the time depend on the past."""
+    name = "TORCHINDUCTOR_CACHE_DIR"
+    before = os.environ.get(name)
+    with tempfile.TemporaryDirectory(prefix="compiled-", ignore_cleanup_errors=True) as folder:
+        os.environ[name] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop(name) if before is None else os.environ.update({name: before})
 
 
 @contextmanager

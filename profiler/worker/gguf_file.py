@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ WEIGHTS = {
     for name, row in FORMATS.items()
     if row.title.startswith("GGUF") and name not in NEED_CALIBRATION
 }
-Change = Callable[[PreTrainedModel], PreTrainedModel]
 LAYOUT = 1  # of the files made here: another number when they change
 
 
@@ -42,15 +40,15 @@ def ready(job: Job, source: str | Path | None, scratch: Path, channel: Channel) 
     return made_once(kept, what, lambda: made(job, source, scratch), channel)
 
 
-def made(job: Job, source: str | Path | None, scratch: Path, change: Change = lambda model: model) -> Path:
+def made(job: Job, source: str | Path | None, scratch: Path) -> Path:
     """A new file in `scratch`: the weights as they are, then, if asked for, quantized from that by llama.cpp itself.
 
-    `change` may do something to the loaded model before. Raises ValueError of one sentence where it cannot be made.
+    Raises ValueError of one sentence where it cannot be made.
     """
     setup = job.spec.setup
     quantized = setup.quantization in WEIGHTS
     dtype = _dtype(source) if quantized else setup.quantization or setup.dtype
-    model = change(model_of(job, source, dtype))
+    model = model_of(job, source, dtype)
     _refuse_full_disk(model, setup, dtype, scratch)
     plain, packed = scratch / "plain.gguf", scratch / "packed.gguf"
     export(model, plain, dtype)

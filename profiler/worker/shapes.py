@@ -32,14 +32,17 @@ def build(spec: ModelSpec, setup: Setup, seed: int) -> PreTrainedModel:
 
 
 def fill(model: torch.nn.Module, seed: int) -> None:
-    """Matrices repeat one block of normal values (σ = 0.02, the usual initialisation), norms are 1, biases 0."""
+    """Matrices repeat one block of normal values (σ = 0.02, the usual initialisation), norms are 1, biases 0.
+
+    Each begins at another place of the block: some engines hold equal matrices once, and a whole model would fit into a cache.
+    """
     block = torch.randn(BLOCK, generator=torch.Generator().manual_seed(seed)) * 0.02
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for place, (name, parameter) in enumerate(model.named_parameters()):
             if parameter.dim() < 2:
                 parameter.fill_(0.0 if name.endswith("bias") else 1.0)
                 continue
-            values, flat = block.to(parameter.dtype), parameter.view(-1)
+            values, flat = block.roll(place).to(parameter.dtype), parameter.view(-1)
             whole = len(flat) // BLOCK * BLOCK
             flat[:whole].view(-1, BLOCK).copy_(values)
             flat[whole:].copy_(values[: len(flat) - whole])

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from profiler.analysis.moment import cost_of
+from profiler.analysis.moment import ceilings_now, cost_of
 from profiler.analysis.verdict import beaten, verdict
 from profiler.analysis.waterfall import needed_by_part, waterfall
 from profiler.record.events import Traced
@@ -139,7 +139,8 @@ def test_mostly_waiting_is_no_answer():
 
 def test_kernels_are_told_by_part_of_the_model():
     """Attention outside its bytes, the MLP at its roof: the excess is attention's; parts under 2 % are drawn together."""
-    least = needed_by_part(run(0.05, 0.01, 0.03), "decode", 1)
+    made = run(0.05, 0.01, 0.03)
+    least = needed_by_part(made, "decode", ceilings_now(made))
     rows = [op("MLP", seconds=least["MLP"]), op("attention", seconds=0.02), op("sampling", seconds=0.0005)]
     fall = waterfall(with_trace(run(0.05, 0.01, 0.03), traced("decode", 0.05, 0, rows=rows)), "decode")
 

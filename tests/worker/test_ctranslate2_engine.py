@@ -246,13 +246,6 @@ def test_what_ctranslate2_cannot_do_is_said_in_one_sentence(folder, tmp_path, ch
     assert str(found.value).count(". ") == 0
 
 
-def test_random_weights_are_not_compared(tmp_path):
-    """They are not those of the reference."""
-    asked = job("random:smollm2-135m", Generate(check=True), tmp_path, engine="ctranslate2")
-    with pytest.raises(ValueError, match="leave out the check"):
-        ENGINES["ctranslate2"](asked, Heard())
-
-
 def test_a_missing_package_is_named_with_its_command(folder, tmp_path, monkeypatch):
     """Without it the engine says what to install."""
     monkeypatch.setattr(ctranslate2, "find_spec", lambda name: None)

@@ -42,7 +42,7 @@ def engine(request):
 def in_this_process(monkeypatch, request):
     """Start no process to build a graph, which takes seconds; the test that is about that one does."""
     if "apart" not in request.node.name:
-        monkeypatch.setattr(onnx_build, "apart", onnx_build.build)
+        monkeypatch.setattr(onnx_build, "_apart", onnx_build.build)
 
 
 def opened(engine, folder, cache, heard=None, **setup):

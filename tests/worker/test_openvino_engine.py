@@ -197,13 +197,6 @@ def test_numbers_that_the_processor_does_not_have_are_refused(folder, tmp_path, 
         opened(folder, tmp_path, dtype="bfloat16")
 
 
-def test_random_weights_are_not_compared(tmp_path):
-    """They are not those of the reference."""
-    asked = job("random:smollm2-135m", Generate(check=True), tmp_path, engine="openvino")
-    with pytest.raises(ValueError, match="leave out the check"):
-        ENGINES["openvino"](asked, Heard())
-
-
 def test_missing_packages_are_named_with_their_command(folder, tmp_path, monkeypatch):
     """OpenVINO itself, and llama.cpp's quantizer where weights are quantized."""
     monkeypatch.setattr(openvino, "find_spec", lambda name: None if name == "cyllama" else True)

@@ -21,7 +21,6 @@ from profiler.spec.work import Generate
 from profiler.worker import gguf_file
 from profiler.worker.channel import Channel
 from profiler.worker.engines.apart import answer, apart
-from profiler.worker.engines.unalike import unalike
 from profiler.worker.loading import fingerprint
 from profiler.worker.made import made_once
 
@@ -73,8 +72,6 @@ def build(job: Job, source: str | Path | None, scratch: Path) -> Path:
     spec, setup, target = job.spec.model, job.spec.setup, scratch / "converted"
     assert spec
     model = gguf_file.model_of(job, source, "float32")
-    if source is None:
-        unalike(model)
     target.mkdir()
     try:
         _convert(model, target, PRECISIONS[setup.quantization or setup.dtype])
@@ -100,8 +97,6 @@ def refuse_shape(job: Job) -> None:
     assert spec
     if spec.family not in FAMILIES or spec.moe:
         raise ValueError(f"Models of the family {spec.family} cannot be handed to CTranslate2 here; those of {', '.join(FAMILIES)} can.")
-    if isinstance(work, Generate) and work.check and not spec.trained:
-        raise ValueError("CTranslate2 has other random weights than the reference; leave out the check, or take a trained model.")
     config = AutoConfig.for_model(**spec.config)
     usual = AutoConfig.for_model(spec.family)
     odd = [name for name in FIXED if getattr(config, name, None) != getattr(usual, name, None)]

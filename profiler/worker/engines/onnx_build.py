@@ -6,16 +6,12 @@ The builder works in this process of its own, since it would leave hundreds of m
 from standard input, ends when that closes, and answers with one sentence if it cannot make the graph.
 """
 
-import os
 import re
-import subprocess
-import sys
 from contextlib import redirect_stderr, redirect_stdout
 from importlib.metadata import version
 from logging import WARNING, getLogger
 from pathlib import Path
 
-import psutil
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -27,7 +23,8 @@ from profiler.spec.model import ModelSpec
 from profiler.spec.run import Setup
 from profiler.spec.work import Generate
 from profiler.worker import shapes
-from profiler.worker.channel import Channel, leash, take_output
+from profiler.worker.channel import Channel
+from profiler.worker.engines.apart import answer, apart
 from profiler.worker.loading import fingerprint, open_model, tokenizer_of
 from profiler.worker.made import made_once
 
@@ -55,45 +52,12 @@ def ready(job: Job, source: str | Path | None, scratch: Path, channel: Channel) 
     plain = re.sub(r"[^\w.-]+", "-", spec.name)
     made_with = str(RECIPE), version("onnxruntime-genai")
     kept = None if source is None else scratch.parent / f"{plain}-{wanted}-{fingerprint(source, *made_with)}"
-    return made_once(kept, f"an ONNX graph: {FORMATS[wanted].title}", lambda: apart(job, source, scratch), channel)
+    return made_once(kept, f"an ONNX graph: {FORMATS[wanted].title}", lambda: _apart(job, source, scratch), channel)
 
 
-def apart(job: Job, source: str | Path | None, scratch: Path) -> Path:
-    """`build` in a process of its own, which ends with this one. Raises ValueError with its sentence."""
-    command = [sys.executable, "-m", "profiler.worker.engines.onnx_build", str(scratch), str(source or "")]
-    free = os.environ | {"OMP_PROC_BIND": "false"}  # nobody measures its threads: they may run where they like
-    pipe = subprocess.PIPE
-    with (scratch / "builder.log").open("w") as log:
-        builder = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, env=free, text=True, encoding="utf-8")
-        assert builder.stdin
-        assert builder.stdout
-        builder.stdin.write(job.model_dump_json() + "\n")
-        builder.stdin.flush()  # and stays open: it is the leash
-        said, code = builder.stdout.read().strip(), builder.wait()
-        builder.stdin.close()
-        builder.stdout.close()
-    if said:
-        raise ValueError(said)
-    if code:
-        last = (scratch / "builder.log").read_text("utf-8", errors="replace").strip().splitlines()[-1:]
-        why = "most likely for want of memory; choose a smaller model" if code < 0 else "".join(last)  # below 0: it was killed
-        raise ValueError(f"ONNX Runtime's builder ended early (exit code {code}): {why}.")
+def _apart(job: Job, source: str | Path | None, scratch: Path) -> Path:
+    apart("profiler.worker.engines.onnx_build", "ONNX Runtime's builder", job, source, scratch)
     return scratch / "graph"
-
-
-def main(scratch: Path, source: str) -> int:
-    """Build for the job on standard input. Exit code 0 when the graph is there."""
-    channel = take_output()
-    job = Job.model_validate_json(sys.stdin.readline())
-    leash()
-    if hasattr(process := psutil.Process(), "cpu_affinity"):  # macOS has none
-        process.cpu_affinity([])  # who started this may be bound to one core
-    try:
-        build(job, source or None, scratch)
-    except ValueError as error:
-        channel.line(str(error))
-        return 1
-    return 0
 
 
 def build(job: Job, source: str | Path | None, scratch: Path) -> Path:
@@ -156,4 +120,4 @@ def _folder(job: Job, source: str | Path | None, scratch: Path) -> str:
 
 
 if __name__ == "__main__":
-    os._exit(main(Path(sys.argv[1]), sys.argv[2]))  # at once: the leash holds standard input, which an orderly end would wait for
+    answer(build)
