@@ -8,6 +8,7 @@ from math import exp, hypot, log
 from profiler.analysis.experiment import BUSY, Experiment
 from profiler.analysis.fleet import front
 from profiler.analysis.memory import split
+from profiler.analysis.moment import ideal
 from profiler.analysis.quality import Quality, quality
 from profiler.analysis.recipes import Conditions, Plan, possible
 from profiler.analysis.trust import foreign_load
@@ -156,14 +157,14 @@ class Variant:
     @cached_property
     def gain(self) -> Ratio | None:
         """Times as fast as the uncompressed model; the interval is that of both medians and of the machine's drift. None without one."""
-        return _ratio(self.base.steps, self.steps, drift(self.base.run, self.run)) if self.base else None
+        return _ratio(self.base.steps, self.steps, drift(self.base.run, self.run, "decode")) if self.base else None
 
     @cached_property
     def prefill_gain(self) -> Ratio | None:
         """The same for reading the prompt."""
         if self.base is None or self.base.prefill is None or self.prefill is None:
             return None
-        return _ratio(self.base.prefill, self.prefill, drift(self.base.run, self.run))
+        return _ratio(self.base.prefill, self.prefill, drift(self.base.run, self.run, "prefill"))
 
     @property
     def faster(self) -> bool:
@@ -195,10 +196,27 @@ def _ratio(before: Measurement, now: Measurement, drifted: float) -> Ratio:
     return middle, middle / exp(reach), middle * exp(reach)
 
 
-def drift(before: Run, now: Run) -> float:
-    """How much the machine itself changed its speed between two runs, as a logarithm: the larger change of both canaries."""
-    pairs = [(before.measured(name), now.measured(name)) for name in ("canary_read", "canary_matmul")]
-    return max((abs(log(late.median / early.median)) for early, late in pairs if early and late), default=0.0)
+def drift(before: Run, now: Run, phase: str) -> float:
+    """How much the machine itself changed a phase between two runs, as a logarithm: the larger effect of what both canaries saw.
+
+    Arithmetic is in all of a step. Memory's bandwidth is in the share of it that physics gives to moving bytes: on a machine whose
+    bandwidth halved between two runs, steps that spent a fifth of their time on it did not become slower (measured here). Canaries of
+    other threads cannot be compared.
+    """
+    if before.spec.setup.threads != now.spec.setup.threads:
+        return 0.0
+    changes = {name: _change(before.measured(name), now.measured(name)) for name in ("canary_read", "canary_matmul")}
+    return max(changes["canary_read"] * max(_moving(before, phase), _moving(now, phase)), changes["canary_matmul"])
+
+
+def _change(early: Measurement | None, late: Measurement | None) -> float:
+    return abs(log(late.median / early.median)) if early and late else 0.0
+
+
+def _moving(run: Run, phase: str) -> float:
+    """Share of a step's time that physics gives to moving bytes."""
+    need, steps = ideal(run, phase), measured_step(run, phase)
+    return min(need.bandwidth / steps.median, 1.0) if need and steps else 1.0
 
 
 def label(name: str) -> str:

@@ -72,30 +72,35 @@ class Draft:
 
 
 class Speculating(Decoding):
-    """A prompt that is continued several tokens at a time. A step still is one token: it takes its share of the pass that made it."""
+    """A prompt that is continued several tokens at a time. A step still is one token, and takes its share of the passes."""
 
     def __init__(self, model: PreTrainedModel, prompt: torch.Tensor, setup: Setup, new_tokens: int, guesser: Guesser):
         super().__init__(model, prompt, setup, new_tokens)
         assert setup.speculation
         self.guesser, self.most = guesser, setup.speculation.tokens
-        self.shares: list[float] = []  # seconds of tokens that were made, and not asked for yet
+        self.ahead, self.owed = 0, 0.0  # tokens that were made and not asked for yet, and their seconds
         self.passes = self.guesses = self.right = self.made = 0
 
     def prefill(self) -> None:
         """Process the prompt; the first new token is in `said` after it."""
         super().prefill()
-        self.shares = []
+        self.ahead, self.owed = 0, 0.0
         self.text = [*self.prompt[0].tolist(), int(self.token)]
         self.guesser.begin()
 
     def timed_steps(self, count: int) -> list[float]:
-        """Seconds of each of `count` tokens."""
-        while len(self.shares) < count:
-            before = self.made
-            seconds = seconds_of(self.step)
-            self.shares += [seconds / (self.made - before)] * (self.made - before)
-        found, self.shares = self.shares[:count], self.shares[count:]
-        return found
+        """Seconds of each of `count` tokens: the average over all passes of this call.
+
+        Tokens come in bursts. With each pass's own share the median would be that of the large bursts, faster than any text is written.
+        """
+        seconds, before = 0.0, self.made
+        while self.made - before < count - self.ahead:
+            seconds += seconds_of(self.step)
+        fresh = self.made - before
+        share = (seconds + self.owed) / (fresh + self.ahead)
+        self.ahead += fresh - count
+        self.owed = share * self.ahead
+        return [share] * count
 
     def step(self) -> None:
         """One pass: guesses, and the model's word on them; one token more than were right."""

@@ -6,7 +6,7 @@ import torch
 from profiler.spec.run import Setup
 from profiler.spec.speculation import Speculation
 from profiler.spec.work import Generate
-from profiler.worker import answers, batches
+from profiler.worker import answers, batches, speculating
 from profiler.worker.decoding import Decoding, NoCache, WholeCache
 from profiler.worker.engines.native import load
 from profiler.worker.loading import open_model
@@ -72,16 +72,21 @@ def test_a_draft_model_changes_nothing_but_the_passes(folder, tmp_path):
     assert other.facts["right"] < other.facts["guesses"]
 
 
-def test_each_token_has_its_share_of_the_pass_that_made_it(folder, tmp_path):
-    """As many times as tokens were asked for; those of one pass are equal."""
+def test_tokens_share_the_time_of_all_passes(folder, tmp_path, monkeypatch):
+    """A pass of a second that makes five tokens: a token takes a fifth of it, those too that nobody has asked for yet."""
+
+    def second(call) -> float:
+        call()
+        return 1.0
+
+    monkeypatch.setattr(speculating, "seconds_of", second)
     made = guessing(folder, tmp_path, Speculation(guesser="draft", draft=str(folder), tokens=4))
     with torch.inference_mode():
         made.prefill()
-        seconds = made.timed_steps(7)
+        seconds = [*made.timed_steps(7), *made.timed_steps(2), *made.timed_steps(6)]
 
-    assert len(seconds) == 7
-    assert len(set(seconds)) == 2
-    assert seconds[:5] == [seconds[0]] * 5
+    assert seconds == [pytest.approx(0.2)] * 15
+    assert made.facts["passes"] == 3
 
 
 def test_prompt_lookup_finds_what_followed_before():

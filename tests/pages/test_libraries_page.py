@@ -1,0 +1,91 @@
+"""The page Code & libraries, empty and full, without a browser."""
+
+import pytest
+
+from profiler.catalog.machine import this_machine
+from profiler.record.store import Store
+from profiler.spec.run import Setup
+from tests.builders import ceilings, generate_run
+from tests.raced import CHOICES, race
+
+HERE = Setup(device="cpu", threads=this_machine().cores, dtype="bfloat16")
+TORCH = {"eager": (0.040, 0.40, 0.0, 0.015, 70.0), "sdpa": (0.036, 0.20, 0.0, 0.015, 80.0), "static": (0.030, 0.20, 0.0, 0.9, 90.0)}
+
+
+@pytest.fixture(autouse=True)
+def sample(monkeypatch):
+    """A recorded machine with the roofs of every number format; no package beside torch's own; bfloat16 is fast here."""
+    recorded = generate_run(roofs=ceilings(matmul={"float32": 1e11, "bfloat16": 2e11, "float16": 1e11}))
+    monkeypatch.setattr("pages._lab.sample_machine", lambda: recorded)
+    monkeypatch.setattr("pages._backend.sample_run", lambda: recorded)
+    monkeypatch.setattr("profiler.catalog.methods.find_spec", lambda name: None)
+    monkeypatch.setattr("pages._lab_form.default_setup", lambda: HERE)
+
+
+def visit(app, **params):
+    """The page by its address."""
+    app.run()
+    app.query_params.update(params)
+    return app.switch_page("pages/libraries.py").run()
+
+
+def kept(made) -> str:
+    """An experiment in the store, as if it had been measured here; its name."""
+    store = Store()
+    for run in made.runs:
+        id = store.add(run.spec, part_of=made.whole)
+        store.append(id, list(run.events))
+        store.set_status(id, run.status)
+    return made.whole
+
+
+def alts(at) -> list[str]:
+    return [chart.proto.alt for chart in at.get("plotly_chart")]
+
+
+@pytest.mark.parametrize("view", ["libraries", "choices", "batching", "serving"])
+def test_every_view_says_what_it_will_measure(app, view):
+    """A prediction or a word on what comes, no empty figure, no exception."""
+    at = visit(app, libraries_view=view)
+
+    assert not at.exception
+    assert at.subheader or at.info or at.caption
+
+
+def test_missing_engines_are_listed_with_their_command(app):
+    """What to install, for each of them."""
+    at = visit(app)
+    listed = at.dataframe[0].value
+
+    assert {"OpenVINO, Q8_0", "llama.cpp, Q8_0", "CTranslate2, int8"} <= set(listed["engine"])
+    assert "pip install openvino-genai" in " ".join(listed["reason"])
+    assert "NVIDIA" in " ".join(listed["reason"])
+
+
+def test_a_measured_race_is_told_and_replayed(app):
+    """The finding, the figure of parts, the throughput, the race, advice; the wrong engine is named."""
+    at = visit(app, lab=kept(race(outcomes=TORCH, setup=HERE)))
+
+    assert not at.exception
+    assert at.subheader[0].value == "transformers, SDPA writes 1.1 times as fast as transformers, eager; 2 of 3 engines say the same"
+    assert any("transformers, static cache" in markdown.value and "Wrong" in markdown.value for markdown in at.markdown)
+    assert [alt.split(",")[0] for alt in alts(at)][:2] == ["Time per token by engine", "Throughput by batch: transformers"]
+    assert any(markdown.value.startswith("**Take transformers, SDPA") for markdown in at.markdown)
+
+
+def test_advice_follows_the_fields(app):
+    """Many at once asks for the largest throughput; a hundred million tokens a day need several machines."""
+    at = visit(app, lab=kept(race(outcomes=TORCH, setup=HERE)), goal="throughput", day_tokens="100000000")
+    said = next(markdown.value for markdown in at.markdown if markdown.value.startswith("**Take"))
+
+    assert "4 at once: 80.0 tok/s" in said
+    assert "it takes 14 of them" in said
+
+
+def test_choices_are_told_one_by_one(app):
+    """A sentence each; the waterfall of the best beside the usual one."""
+    at = visit(app, lab=kept(race("choices", {name: CHOICES[name] for name in ("usual", "no-cache", "lookup")}, setup=HERE)))
+
+    assert not at.exception
+    assert any("Without a KV cache, a token takes 10 times as long" in markdown.value for markdown in at.markdown)
+    assert any("of the guesses are right" in markdown.value for markdown in at.markdown)
