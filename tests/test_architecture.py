@@ -97,7 +97,7 @@ def test_the_server_never_imports_torch():
         "import sys\n"
         "from streamlit.testing.v1 import AppTest\n"
         "at = AppTest.from_file('app.py', default_timeout=60).run()\n"
-        "for page in ('compute', 'memory', 'compression', 'machine', 'runs'):\n"
+        "for page in ('compute', 'memory', 'compression', 'libraries', 'machine', 'runs'):\n"
         "    at.switch_page(f'pages/{page}.py').run()\n"
         "assert not at.exception, at.exception\n"
         "bad = {'torch', 'transformers', 'scipy'} & set(sys.modules)\n"

@@ -106,7 +106,7 @@ def choices(experiment: Experiment) -> Finding:
     told = [_choice(racer) for racer in others] + [_wrong(found)]
     title = "No choice of the loop is felt here"
     if best and _most(best) > FELT:
-        title = f"{best.one.title[0].upper()}{best.one.title[1:]} makes {_what(best)} {number(_most(best), 2)} times as fast"
+        title = f"With {best.one.title}, {_what(best)} is {number(_most(best), 2)} times as fast"
     return Finding(title, "\n".join(line for line in told if line), numbers=_numbers(found))
 
 

@@ -70,7 +70,7 @@ ENGINES = {
         "torch.compile, whole step",
         "torch.compile",
         {"attention": "sdpa", "compile": True, "cache": "static"},
-        "A static cache makes every step alike, so all of it is compiled as one graph: little of the framework is left.",
+        "A static cache makes every step alike, so all of it is compiled as one graph, its weights frozen into it on a processor.",
         "Ansel et al. 2024, PyTorch 2, ASPLOS",
         quick=True,
     ),
@@ -199,7 +199,7 @@ CHOICES = {
         quick=True,
     ),
     "self-draft": Method(
-        "guesses by itself in int4",
+        "guesses by an int4 copy",
         "guessing ahead",
         {"speculation": Speculation(guesser="self-int4")},
         "A copy with 4-bit weights writes four tokens ahead, the whole model checks them in one pass.",

@@ -82,7 +82,7 @@ def test_each_choice_is_told_by_what_it_changes():
     """Decode of a loop without cache, the first token of a kept prefix and of chunks, guesses with their share."""
     found = conclude(LABS["choices"], race("choices"))
 
-    assert found.title == "A kept prefix makes reading the prompt 4.0 times as fast"
+    assert found.title == "With a kept prefix, reading the prompt is 4.0 times as fast"
     assert "Without a KV cache, a token takes 10 times as long." in found.sentence
     assert "With a kept prefix (96 of 128 tokens), the first token takes 25 % of the time." in found.sentence
     assert "With prompt in chunks (32 tokens), the first token takes 1.5 times as long." in found.sentence

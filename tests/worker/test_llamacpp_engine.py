@@ -84,6 +84,16 @@ def test_sequences_do_not_see_each_other(folder, tmp_path):
     assert written(engine, PROMPT) == [[*first, *second] for first, second in zip(*alone)]
 
 
+def test_its_own_clock_runs_inside_ours(folder, tmp_path):
+    """What llama.cpp reports of the timed steps is something, and no more than our clock around the same calls."""
+    steps = opened(folder, tmp_path, batch=1, dtype="float32").decoding(PROMPT[:1])
+    steps.prefill()
+    seconds = steps.timed_steps(3)
+
+    assert steps.facts["step_ours"] == pytest.approx(sum(seconds) / 3)
+    assert 0 < steps.facts["step_own"] <= steps.facts["step_ours"]
+
+
 def test_a_text_longer_than_one_call_is_read_whole(folder, tmp_path, monkeypatch):
     """Its logits do not depend on how many tokens a call takes, and a shorter text afterwards starts anew."""
     engine = opened(folder, tmp_path, dtype="float32")
