@@ -5,10 +5,8 @@ writes in which row, at which call of the model, and which rows write what nobod
 """
 
 import heapq
-import random
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.util import find_spec
 from math import ceil
 from typing import Any
 
@@ -23,11 +21,10 @@ from profiler.spec.machine import Ceilings
 from profiler.spec.methods import with_method
 from profiler.spec.run import RunSpec
 from profiler.spec.units import number, words
-from profiler.spec.work import Generate, Requests
+from profiler.spec.work import Generate, Requests, lengths
 from profiler.theory.memory import predict_memory
 from profiler.theory.predict import predict
 
-SPREAD = 8  # times as long as the shortest answer is the longest, at most
 COUNT, SLOTS = {False: 16, True: 48}, {False: 4, True: 8}  # by thorough
 PROMPT, NEW = 64, 32  # tokens
 LONGER = 4  # times as long as a point of other labs: every request is answered once
@@ -38,7 +35,7 @@ LLAMACPP = "gguf-q8"  # the method of compression that is llama.cpp with its usu
 def plan(c: Conditions) -> Plan:
     """One at a time, static and continuous, in transformers and, where it can be, in llama.cpp; the others with their reason."""
     assert c.model
-    why, out, kept = _without_llamacpp(c), [], []
+    why, out, kept = c.refused.get(LLAMACPP, "").rstrip("."), [], []
     setups = [c.setup] if why else [c.setup, with_method(c.setup, LLAMACPP)]
     usual = Requests(count=COUNT[c.thorough], slots=SLOTS[c.thorough], prompt_tokens=PROMPT, new_tokens=NEW)
     if PROMPT + max(lengths(usual)) > c.model.context:
@@ -55,15 +52,6 @@ def plan(c: Conditions) -> Plan:
     return Plan(tuple(kept), (*out, f"llama.cpp ({why})") if why else tuple(out))
 
 
-def _without_llamacpp(c: Conditions) -> str:
-    """Why llama.cpp takes no part; empty where it can. Families that it does not read end with a sentence of the worker's."""
-    if find_spec("cyllama") is None:
-        return "not installed; pip install cyllama"
-    if c.setup.device != "cpu":
-        return f"it runs on the processor here, not on {c.setup.device}"
-    return "it takes no mixtures of experts from here" if c.model and c.model.moe else c.refused.get(LLAMACPP, "").rstrip(".")
-
-
 def as_generate(spec: RunSpec) -> RunSpec:
     """The steps of such a run, as theory and memory know them: all rows at once, an answer of middle length."""
     work = work_of(spec)
@@ -75,20 +63,6 @@ def work_of(spec: RunSpec) -> Requests:
     """The work of a run that is known to answer requests."""
     assert isinstance(spec.work, Requests)
     return spec.work
-
-
-def lengths(work: Requests) -> list[int]:
-    """Tokens of each answer, as the worker draws them: evenly spread on a logarithmic scale, in a seeded order.
-
-    The same as in `profiler.worker.requests`, which may not be imported here; a test holds them together.
-    """
-    shares = [SPREAD ** ((place + 0.5) / work.count) for place in range(work.count)]
-    random.Random(work.seed).shuffle(shares)
-    scale, told, found = work.new_tokens * work.count / sum(shares), 0.0, []
-    for share in shares:  # rounded so that nothing adds up
-        found.append(max(round(told + share * scale) - round(told), 1))
-        told += share * scale
-    return found
 
 
 def begins(work: Requests) -> list[int]:

@@ -180,7 +180,7 @@ LABS = {
             table=batching.table,
             brief=batching.brief,
             values=batching.values,
-            needs=("gguf-q8",),
+            needs=(batching.LLAMACPP,),
         ),
     )
 }

@@ -1,5 +1,6 @@
 """The kinds of work that a run can do, one frozen value each. `task` names the worker's function."""
 
+import random
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -64,6 +65,20 @@ class Requests(Frozen):
     prompt_tokens: int = Field(default=64, ge=1, le=1_000_000)
     new_tokens: int = Field(default=32, ge=2, le=100_000)  # of an answer, on average; they differ by a factor of eight
     seed: int = 0
+
+
+SPREAD = 8  # times as long as the shortest of many answers is the longest, at most
+
+
+def lengths(work: Requests) -> list[int]:
+    """Tokens of each answer: evenly spread on a logarithmic scale over a factor of eight, `new_tokens` on average, in a seeded order."""
+    shares = [SPREAD ** ((place + 0.5) / work.count) for place in range(work.count)]
+    random.Random(work.seed).shuffle(shares)
+    scale, told, found = work.new_tokens * work.count / sum(shares), 0.0, []
+    for share in shares:  # rounded so that nothing adds up
+        found.append(max(round(told + share * scale) - round(told), 1))
+        told += share * scale
+    return found
 
 
 class LoadTest(Frozen):

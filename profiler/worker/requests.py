@@ -8,7 +8,6 @@ Of static batches the prefills and steps are summed: laying out the next batch i
 through, scheduling included.
 """
 
-import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,14 +20,13 @@ from transformers import ContinuousBatchingConfig, GenerationConfig
 from transformers.generation.continuous_batching.continuous_api import BackgroundThreadStatus
 
 from profiler.record.events import Finished, Job, Probed, Request, Served
-from profiler.spec.work import Generate, Requests
+from profiler.spec.work import Generate, Requests, lengths
 from profiler.worker import ceilings
 from profiler.worker.channel import Channel
 from profiler.worker.engines import ENGINES, Engine, llamacpp, native
 from profiler.worker.generate import quiet
 from profiler.worker.prompt import prompt_ids
 
-SPREAD = 8  # times as long as the shortest answer is the longest, at most
 CHUNK = 512  # tokens of one call, prompts and answers together: what llama.cpp takes through its layers in one pass
 PAGE = 32  # tokens of a page of transformers' cache
 WARM = 3  # tokens of each answer of the warm-up
@@ -84,20 +82,6 @@ def run(job: Job, channel: Channel) -> Finished:
         "weight_bytes": engine.weight_bytes,
     }
     return Finished(at=time.time(), facts={name: float(value) for name, value in facts.items()})
-
-
-def lengths(work: Requests) -> list[int]:
-    """Tokens of each answer: evenly spread on a logarithmic scale over a factor of eight, `new_tokens` on average, in a seeded order.
-
-    The same as in `profiler.analysis.batching`, which may not be imported here; a test holds them together.
-    """
-    shares = [SPREAD ** ((place + 0.5) / work.count) for place in range(work.count)]
-    random.Random(work.seed).shuffle(shares)
-    scale, told, found = work.new_tokens * work.count / sum(shares), 0.0, []
-    for share in shares:  # rounded so that nothing adds up
-        found.append(max(round(told + share * scale) - round(told), 1))
-        told += share * scale
-    return found
 
 
 def refuse(job: Job, longest: int) -> None:

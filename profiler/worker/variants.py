@@ -45,9 +45,9 @@ def whole_step(model: PreTrainedModel, setup: Setup) -> Any:
     """
     if not (setup.compile and setup.cache == "static"):
         return model
-    import torch._inductor.config  # heavy: 1.4 s, which every worker would wait for
+    from torch._inductor import config  # heavy: 1.4 s, which every worker would wait for
 
-    torch._inductor.config.freezing = setup.device == "cpu"
+    config.freezing = setup.device == "cpu"
     return torch.compile(model.forward, dynamic=False, mode=mode(setup))
 
 

@@ -1,6 +1,7 @@
 """Many requests: the schedule is arithmetic, the finding is made of measured numbers."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -12,12 +13,13 @@ from profiler.analysis.labs import LABS, conclude, planned
 from profiler.catalog.models import rows
 from profiler.record.events import Entered, Finished, Request, Sample, Served, Started
 from profiler.record.run import fold
-from profiler.spec.run import RunSpec, Setup
+from profiler.spec.run import RunSpec
 from profiler.spec.work import Requests
 from tests.builders import MACHINE, ceilings
 from tests.experiments import conditions
 
 LAB = LABS["batching"]
+REFUSED = {"gguf-q8": "not installed; pip install cyllama."}
 FEW = Requests(count=6, slots=2, new_tokens=5)
 
 
@@ -50,7 +52,7 @@ def made(call=lambda spec: 0.1, foreign=lambda spec: 0.0, keep=lambda spec: True
 @pytest.fixture
 def alone(monkeypatch):
     """Without llama.cpp."""
-    monkeypatch.setattr(batching, "find_spec", lambda name: None)
+    monkeypatch.setattr(f"{__name__}.conditions", partial(conditions, refused=REFUSED))
 
 
 def test_the_schedule_of_known_lengths_by_hand(monkeypatch):
@@ -78,7 +80,6 @@ def test_continuous_batches_never_take_more_calls(seed, slots):
 
 def test_three_ways_of_each_engine_are_planned():
     """One at a time, static, continuous; llama.cpp with its 8 bits, where it is installed."""
-    pytest.importorskip("cyllama", reason="llama.cpp's binding is not installed")
     specs = planned(LAB, conditions()).specs
 
     assert [kind_of(spec.work) for spec in specs] == ["one", "static", "continuous"] * 2
@@ -88,11 +89,8 @@ def test_three_ways_of_each_engine_are_planned():
 
 
 def test_what_cannot_take_part_is_left_out_with_its_reason(alone, monkeypatch):
-    """llama.cpp not installed, refused, or without the device; a run beyond memory or patience; too little context is a sentence."""
+    """llama.cpp where it cannot run; a run beyond memory or patience; too little context is a sentence."""
     assert planned(LAB, conditions()).left_out == ("llama.cpp (not installed; pip install cyllama)",)
-    monkeypatch.setattr(batching, "find_spec", lambda name: True)
-    assert "not on cuda:0" in planned(LAB, conditions(setup=Setup(device="cuda:0"))).left_out[-1]
-    assert "why" in planned(LAB, conditions(refused={"gguf-q8": "why."})).left_out[-1]
     with pytest.raises(ValueError, match="of memory"):
         planned(LAB, conditions(room=1e6))
     slow = planned(LAB, conditions(roofs=ceilings(read=6e9, peak=30e9)))
@@ -153,7 +151,6 @@ def test_without_continuous_batches_static_ones_are_compared_with_one_at_a_time(
 
 def test_the_title_is_of_the_fastest_engine():
     """Its name is said where there are several, and each engine has its line."""
-    pytest.importorskip("cyllama", reason="llama.cpp's binding is not installed")
     found = conclude(LAB, made(lambda spec: 0.05 if spec.setup.engine == "llama.cpp" else 0.1))
 
     assert "in llama.cpp: " in found.title
@@ -173,7 +170,6 @@ def test_busy_neighbours_are_told(alone):
 
 def test_the_title_is_of_an_engine_that_had_the_machine_alone():
     """The faster one's static batches ran beside a busy program, so the slower one is compared."""
-    pytest.importorskip("cyllama", reason="llama.cpp's binding is not installed")
 
     def busy(spec):
         return 1.0 * (spec.setup.engine == "llama.cpp" and spec.work.batching == "static")

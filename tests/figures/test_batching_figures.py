@@ -1,9 +1,10 @@
 """The rows of batches as bars: who writes where, and which rows write nothing."""
 
+from functools import partial
+
 import pytest
 
-from profiler.analysis import batching
-from profiler.analysis.batching import steps
+from profiler.analysis.batching import steps, ways
 from profiler.analysis.labs import LABS, planned
 from profiler.figures.batching import measured, placed, schedule
 from profiler.figures.lab import View, figures
@@ -18,7 +19,9 @@ CONTINUOUS = Requests(count=6, slots=2, batching="continuous")
 @pytest.fixture(autouse=True)
 def alone(monkeypatch):
     """Without llama.cpp."""
-    monkeypatch.setattr(batching, "find_spec", lambda name: None)
+    refused = partial(conditions, refused={"gguf-q8": "not installed."})
+    for module in (__name__, "tests.analysis.test_batching"):
+        monkeypatch.setattr(f"{module}.conditions", refused)
 
 
 def drawn(experiment=None):
@@ -46,7 +49,7 @@ def test_a_static_batch_ends_with_its_longest_answer():
 
 def test_measured_bars_are_the_schedule_where_every_call_takes_as_long():
     """A tenth of a second a call: the same rows, the same picture."""
-    for run in batching.ways(made()):
+    for run in ways(made()):
         for bar, told in zip(schedule(run.work), measured(run)):
             assert (bar.request, bar.slot) == (told.request, told.slot)
             assert [told.begin, told.first, told.end, told.free] == pytest.approx(
@@ -72,12 +75,12 @@ def test_only_static_rows_write_nothing():
     plot, alt = drawn(experiment)["rows"]
     bars = {trace.name: trace for trace in plot.data}
     wasted = bars["answer is over, its row goes on"]
-    static = batching.ways(experiment)[1]
+    static = ways(experiment)[1]
 
     assert sum(wasted.x) == pytest.approx(0.1 * static.fact("wasted_rows"))
     assert wasted.marker.pattern.shape == "/"
     assert len(bars["prompt"].x) == 3 * 16
-    assert max(bars["all answered"].x[0::3]) == pytest.approx(0.1 * steps(batching.ways(experiment)[0].work))
+    assert max(bars["all answered"].x[0::3]) == pytest.approx(0.1 * steps(ways(experiment)[0].work))
     assert "3 points measured" in alt
 
 
@@ -86,6 +89,6 @@ def test_rates_and_times_of_answers_stand_side_by_side():
     plot, _ = drawn(made())["answers"]
     rate, mean, most = plot.data
 
-    assert list(rate.y) == pytest.approx([way.rate for way in batching.ways(made())])
+    assert list(rate.y) == pytest.approx([way.rate for way in ways(made())])
     assert all(early < late for early, late in zip(mean.y, most.y))
     assert plot.layout.yaxis2.title.text == "answered after (s)"

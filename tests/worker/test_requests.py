@@ -60,12 +60,6 @@ def test_lengths_average_what_was_asked_and_differ_by_a_factor_of_eight(count, n
     assert count < 7 or other != found
 
 
-@pytest.mark.parametrize("work", [WORK, Requests(), Requests(count=48, slots=8, seed=3, new_tokens=100)])
-def test_the_forecast_knows_the_lengths(work):
-    """Worker and analysis may not import each other: both draw the same lengths."""
-    assert batching.lengths(work) == lengths(work)
-
-
 class Noted:
     """An engine whose decodings note the tokens of all their rows, batch by batch."""
 
