@@ -73,6 +73,7 @@ def _panel(experiment: Experiment, draw: Draw, race: Race | None, bar) -> None:
         if quiet or "raced" not in seen:
             seen["raced"] = experiment
         race(seen["raced"], True)
+    time.sleep(LOOK)  # the browser gathers what is sent for some milliseconds, and forgets it if the next answer begins before that
 
 
 def _landed(experiment: Experiment) -> int:

@@ -3,7 +3,6 @@
 import plotly.graph_objects as go
 
 from profiler.analysis.compression import Aim
-from profiler.analysis.compression_words import times
 from profiler.analysis.libraries import Racer
 from profiler.analysis.waterfall import Kind
 from profiler.figures.curves import CYCLE, GREY
@@ -78,7 +77,7 @@ def _told(racer: Racer) -> str:
         return "<b>wrong answers</b>"
     busy = ", disturbed" if racer.one.disturbed else ""
     rate = words(racer.one.rate, "tok/s")
-    return f"{rate}{busy}" if racer.first else f"{rate}, {times(racer.one)}{busy}"
+    return f"{rate} · {racer.one.gain[0]:.2f} ×{busy}" if racer.one.gain else f"{rate}{busy}"
 
 
 def _foretold(plot: go.Figure, table: Table, aims: list[Aim]) -> None:
