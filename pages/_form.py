@@ -46,6 +46,7 @@ HELP |= {
     "hog": "A program on the last core that takes memory bandwidth, or calculates, on purpose: choose one thread fewer than cores.",
 }
 COMPRESSED = {"engine", "quantization", "kv", "pruning"}  # fields of a set-up that the one field "method" stands for
+LOOP = {"compile_mode", "cache", "chunk", "prefix", "speculation", "pinned", "allocator"}  # the page Code & libraries asks for these
 DEFAULTS = {"batch": 1, "prompt_tokens": 128, "new_tokens": 32}
 Made = TypeVar("Made")
 
@@ -55,7 +56,7 @@ def values(spec: RunSpec) -> dict:
     if spec.model is None:
         return {}
     work = spec.work.model_dump(include=set(DEFAULTS) | {"seconds", "trace"}) if isinstance(spec.work, Generate) else {}
-    setup = spec.setup.model_dump(exclude=COMPRESSED)
+    setup = spec.setup.model_dump(exclude=COMPRESSED | LOOP)
     return {"model": spec.model.reference, **work, **setup, "method": method_of(spec.setup) or BASELINE}
 
 

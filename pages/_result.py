@@ -156,7 +156,10 @@ def other_view(run: Run) -> None:
     """A run that is over without being a measured model: why, and what there is."""
     if run.status == "finished":
         st.success(f"{run.spec.title}: done.", icon=":material/check:")
-        if run.ceilings:
+        if run.spec.work.task == "load-test":
+            asked = {"serve_run": run.id, "libraries_view": "A server under load"}
+            st.page_link("pages/libraries.py", label="See the server under load", icon=":material/code:", query_params=asked)
+        elif run.ceilings:
             st.page_link("pages/machine.py", label="See this machine's roofs", icon=":material/roofing:", query_params={"run": run.id})
         elif run.spec.work.task == "write":
             st.markdown(getattr(run.ended, "text", None) or "It wrote nothing.")

@@ -18,7 +18,7 @@ guard()
 st.header("What was measured so far?", anchor=False)
 st.caption(
     "Every run is kept with its raw samples, so it can be read again, moved to another machine, or repeated with one command. The runs of "
-    "a proof are shown with the run they prove, those of an experiment on the pages Compute, Memory and Compression."
+    "a proof are shown with the run they prove, those of an experiment on the pages Compute, Memory, Compression and Code & libraries."
 )
 
 

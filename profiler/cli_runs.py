@@ -10,6 +10,7 @@ from profiler import terminal
 from profiler.analysis.proof import name_of
 from profiler.analysis.report import report
 from profiler.cli_border import Json, border, print_json
+from profiler.cli_serve import show as show_load_test
 from profiler.record.run import Run
 from profiler.record.store import IMPORT_LIMIT, Store
 from profiler.spec.work import Generate
@@ -51,6 +52,10 @@ def show_run(id: str, as_json: Json = False) -> None:
             terminal.show(found)
         elif found.spec.work.task == "ceilings":
             terminal.show_ceilings(found)
+        elif found.spec.work.task == "load-test":
+            show_load_test(found)
+        else:
+            terminal.OUT.print(f"{found.spec.title}: a part of an experiment. Again: {found.spec.command}", highlight=False)
 
 
 @kept.command("export")

@@ -8,6 +8,7 @@ from profiler.analysis.recipes import Conditions
 from profiler.catalog.models import rows
 from profiler.record.events import Finished, Point, Started
 from profiler.record.run import fold
+from profiler.record.store import Store
 from profiler.spec.run import RunSpec, Setup
 from profiler.spec.work import MeasureCeilings
 from tests.builders import MACHINE, ceilings, generate_run
@@ -33,6 +34,16 @@ def experiment(name: str, seconds, status="finished", foreign=0.0, **changes) ->
         for number, spec in enumerate(plan.specs)
     ]
     return Experiment(name_of(name, "test"), tuple(runs))
+
+
+def kept(made: Experiment) -> str:
+    """An experiment in the store, as if it had been measured here; its name."""
+    store = Store()
+    for run in made.runs:
+        id = store.add(run.spec, part_of=made.whole)
+        store.append(id, list(run.events))
+        store.set_status(id, run.status)
+    return made.whole
 
 
 def curves(name: str, points: dict[str, dict[str, list[tuple[float, float]]]], **setup) -> Experiment:

@@ -51,5 +51,8 @@ def race(lab: str = "libraries", outcomes=None, *, foreign: float = 0.0, **chang
     assert isinstance(table, Table)
     setup = SPEC.setup.model_copy(update={"dtype": "bfloat16"})
     plan = planned(LABS[lab], conditions(**({"model": SPEC.model, "methods": tuple(known), "setup": setup} | changes)))
-    runs = [replace(racer(spec, *known[table.name_of(spec.setup)], foreign=foreign), id=f"run-{at}") for at, spec in enumerate(plan.specs)]
+    runs = [
+        replace(racer(spec, *known[table.name_of(spec.setup, plan.specs[0].setup.threads)], foreign=foreign), id=f"run-{at}")
+        for at, spec in enumerate(plan.specs)
+    ]
     return Experiment(name_of(lab, "test"), tuple(runs))

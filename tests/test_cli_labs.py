@@ -29,7 +29,7 @@ def test_labs_are_listed_without_a_name():
         (["sensitivity", "--model", "random:smollm2-135m"], "random weights"),
         (["libraries", "--engines", "tensorrt"], "There is no engine 'tensorrt'; there are eager, sdpa"),
         (["libraries", "--engines", "graphs,flash"], "None of these engines can run here. graphs: It has kernels for NVIDIA GPUs only."),
-        (["choices", "--choices", "one-thread", "--threads", "1"], "There is one thread already"),
+        (["choices", "--choices", "one-thread", "--threads", "1"], "It would change nothing here"),
         (["choices", "--choices", "self-draft", "--dtype", "float32"], "choose that number format"),
     ],
 )

@@ -46,7 +46,9 @@ def compared(c: Conditions, table: Table, spec_of: Callable[[str], RunSpec]) -> 
         raise ValueError(f"None of the chosen {table.key} can run here: {'; '.join(out)}. Choose others.")
     specs = [spec_of(name) for name in (table.baseline, *names)]
     plan = possible(c, specs, lambda spec: title_of(spec, table), LONGER * c.patience)
-    whole = table.name_of(plan.specs[0].setup) == table.baseline if plan.specs else False  # without it there is nothing to compare with
+    whole = (
+        table.name_of(plan.specs[0].setup, c.setup.threads) == table.baseline if plan.specs else False
+    )  # without it there is nothing to compare with
     return Plan(plan.specs if whole else (), (*plan.left_out, *out), tuple(spec_of(name) for name in c.refused))
 
 
@@ -82,11 +84,12 @@ class Variant:
     steps: Measurement  # seconds of a decode step
     base: "Variant | None" = None
     table: Table = COMPRESSION
+    threads: int = 0  # of the baseline, as it was asked for
 
     @cached_property
     def name(self) -> str:
         """The method's key; empty for a set-up that is no row of the table."""
-        return self.table.name_of(self.run.spec.setup)
+        return self.table.name_of(self.run.spec.setup, self.threads)
 
     @property
     def label(self) -> str:
@@ -96,7 +99,7 @@ class Variant:
     @property
     def title(self) -> str:
         """In words."""
-        return title_of(self.run.spec, self.table)
+        return self.table.rows[self.name].title if self.name else title_of(self.run.spec, self.table)
 
     @property
     def kind(self) -> str:
@@ -226,7 +229,8 @@ def label(name: str) -> str:
 
 def variants(experiment: Experiment, table: Table = COMPRESSION) -> list[Variant]:
     """All that were measured, in the order they were asked for; each knows the baseline."""
-    found = [Variant(run, steps, None, table) for run in experiment.finished if (steps := measured_step(run, "decode"))]
+    threads = experiment.specs[0].setup.threads if experiment.runs else 0
+    found = [Variant(run, steps, None, table, threads) for run in experiment.finished if (steps := measured_step(run, "decode"))]
     base = next((one for one in found if one.name == table.baseline), None)
     return [one if one is base else replace(one, base=base) for one in found]
 
@@ -260,11 +264,12 @@ class Aim:
     rate: float | None  # tokens/s; None where the kernels are not known
     most: float  # tokens/s that physics allows
     table: Table = COMPRESSION
+    threads: int = 0  # of the baseline
 
     @property
     def name(self) -> str:
         """The method's key."""
-        return self.table.name_of(self.spec.setup)
+        return self.table.name_of(self.spec.setup, self.threads)
 
     @property
     def label(self) -> str:
@@ -274,7 +279,8 @@ class Aim:
 
 def aims(specs: list[RunSpec], roofs: dict[str, Ceilings], processor: str = "", table: Table = COMPRESSION) -> list[Aim]:
     """The prediction for each run, on the roofs of the baseline's number format; none where these are not known."""
-    base = next((spec for spec in specs if table.name_of(spec.setup) == table.baseline), None)
+    threads = specs[0].setup.threads if specs else 0
+    base = next((spec for spec in specs if table.name_of(spec.setup, threads) == table.baseline), None)
     known = roofs.get(base.setup.dtype) if base else None
     if base is None or known is None or base.setup.dtype not in known.matmul:
         return []
@@ -283,5 +289,5 @@ def aims(specs: list[RunSpec], roofs: dict[str, Ceilings], processor: str = "", 
     for spec in specs:
         said, batch = forecast(spec, base, known, processor), spec.generate.batch
         rate = batch / usual["decode"].time * said.expected if usual and said.expected else None
-        found.append(Aim(spec, said, rate, batch / least * said.physics, table))
+        found.append(Aim(spec, said, rate, batch / least * said.physics, table, threads))
     return found

@@ -5,6 +5,7 @@ by its mark before loading, and what remains of the exact peak.
 from dataclasses import dataclass
 
 from profiler.record.run import Run
+from profiler.spec.work import Generate
 from profiler.theory.memory import predict_memory
 
 
@@ -36,7 +37,7 @@ class Split:
 def split(run: Run) -> Split | None:
     """The split of a finished generate run."""
     facts = getattr(run.ended, "facts", {})
-    if "weight_bytes" not in facts:
+    if "weight_bytes" not in facts or not isinstance(run.spec.work, Generate):
         return None
     cuda = run.spec.setup.device.startswith("cuda")
     key, before = ("device_peak", "device") if cuda else ("rss_peak", "rss")

@@ -27,6 +27,8 @@ def unavailable(name: str, setup: Setup, model: ModelSpec, hardware: Hardware, t
     """Why a row cannot run with this set-up, model and machine, in one sentence; empty where it can."""
     row = table.named(name)
     changed = table.applied(setup, name)
+    if row.changes.get("threads") == setup.threads:
+        return "It would change nothing here: there are no more threads."
     return (
         _hardware(row, changed, hardware)
         or _model(row, changed, model)
@@ -63,8 +65,6 @@ def _system(setup: Setup, changed: Setup, hardware: Hardware) -> str:
         return f"It needs a library of the system that is not installed; on Debian: apt install {packages[changed.allocator]}"
     if not changed.huge_pages and hardware.huge_pages not in ("madvise", "always"):
         return "This system has no huge pages that could be left out."
-    if changed.threads != setup.threads and setup.threads == 1:
-        return "There is one thread already."
     if changed.compile and changed.device == "cpu" and not (which("g++") or which("clang++")):
         return "torch.compile needs a C++ compiler on a processor; install g++."
     return ""

@@ -12,6 +12,8 @@ class Frozen(BaseModel):
 def sentence(error: ValidationError) -> str:
     """The first fault of a failed validation, as one sentence for a person."""
     fault = error.errors()[0]
+    if not fault["loc"]:  # several fields together: the sentence names them
+        return fault["msg"].removeprefix("Value error, ")
     field = next((str(part).replace("_", " ") for part in reversed(fault["loc"]) if isinstance(part, str)), "value")
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return f"{field}: {message[0].lower()}{message[1:]} (got {fault['input']!r})."

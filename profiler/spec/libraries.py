@@ -5,7 +5,6 @@ system. In both nothing is lost: the answers must stay the same, and a run check
 """
 
 from profiler.spec.methods import Method, Table
-from profiler.spec.run import Setup
 from profiler.spec.speculation import Speculation
 
 EAGER = "eager"  # attention written out, operator by operator: what every other engine is compared with
@@ -229,8 +228,3 @@ CHOICES = {
 
 LIBRARIES = Table("engines", "Engines", "engine", ENGINES, EAGER)
 LOOPS = Table("choices", "Choices", "choice", CHOICES, USUAL)
-
-
-def same_as(setup: Setup, table: Table, name: str) -> bool:
-    """Whether a row would change nothing in a set-up: one thread where there is one."""
-    return name != table.baseline and table.applied(setup, name) == setup

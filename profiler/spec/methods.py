@@ -206,11 +206,16 @@ class Table(NamedTuple):
         """The set-up with a row applied. Raises ValueError of one sentence for a name that is none."""
         return Setup.model_validate(setup.model_dump() | self.named(name).changes)
 
-    def name_of(self, setup: Setup) -> str:
-        """The row that a set-up is, as far as the table's fields are concerned; empty for one that is no row here."""
+    def name_of(self, setup: Setup, threads: int = 0) -> str:
+        """The row that a set-up is, as far as the table's fields are concerned; empty for one that is no row here.
+
+        `threads`: those of the baseline, where they are known; a row that asks for as many is none of its own then.
+        """
         usual, fits = Setup(), []
         for name, row in self.rows.items():
             wanted = {field: row.changes.get(field, getattr(usual, field)) for field in self.fields}
+            if "threads" in row.changes and row.changes["threads"] == threads:
+                continue
             if "threads" in row.changes:
                 wanted["threads"] = row.changes["threads"]
             if all(getattr(setup, field) == value for field, value in wanted.items()):

@@ -16,8 +16,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from transformers import ContinuousBatchingConfig, GenerationConfig
-from transformers.generation.continuous_batching.continuous_api import BackgroundThreadStatus
+from transformers import GenerationConfig
 
 from profiler.record.events import Finished, Job, Probed, Request, Served
 from profiler.spec.work import Generate, Requests, lengths
@@ -229,6 +228,10 @@ def paged(model: Any, slots: int, tokens: int) -> Iterator[Any]:
 
     Raises ValueError where the model's layers cannot read a paged cache.
     """
+    try:
+        from transformers import ContinuousBatchingConfig  # heavy: its scheduler, which not every version has under this name
+    except ImportError as error:
+        raise ValueError("This version of transformers does not batch continuously; install a newer one, or take llama.cpp.") from error
     usual = GenerationConfig(do_sample=False, eos_token_id=-1, pad_token_id=0, max_new_tokens=tokens)
     own = ContinuousBatchingConfig(
         page_size=PAGE,
@@ -258,6 +261,8 @@ def scheduled(manager: Any, prompts: torch.Tensor, wanted: list[int]) -> Answers
     Its loop runs in this thread: in one of its own, as `start` has it, OpenMP would have more threads than cores and put them to sleep
     between operators, which the static batches' do not.
     """
+    from transformers.generation.continuous_batching.continuous_api import BackgroundThreadStatus  # heavy: as above
+
     manager.background_thread_status.clear()
     for number, (prompt, length) in enumerate(zip(prompts.tolist(), wanted)):
         manager.add_request(prompt, request_id=str(number), max_new_tokens=length, record_timestamps=True)

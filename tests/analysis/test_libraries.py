@@ -11,6 +11,7 @@ from profiler.spec.libraries import CHOICES, ENGINES, LIBRARIES, LOOPS
 from profiler.spec.run import RunSpec, Setup
 from tests.builders import ceilings
 from tests.experiments import conditions
+from tests.raced import CHOICES as OUTCOMES
 from tests.raced import race
 
 BF16 = Setup(dtype="bfloat16", threads=2)
@@ -157,3 +158,11 @@ def test_a_static_cache_joins_nothing():
     base = planned(LABS["choices"], conditions(methods=("no-cache",))).specs[0]
     assert expected(base, ceilings()) == {}
     assert set(CHOICES) & set(ENGINES) == {"static"}
+
+
+def test_with_one_thread_the_baseline_is_still_the_baseline():
+    """The row of one thread is none of its own then."""
+    made = race("choices", {name: OUTCOMES[name] for name in ("usual", "no-cache")}, setup=Setup(dtype="bfloat16", threads=1))
+
+    assert [racer.one.name for racer in racers(made, LOOPS)] == ["usual", "no-cache"]
+    assert LOOPS.name_of(Setup(threads=1)) == "one-thread"

@@ -13,6 +13,7 @@ from profiler.spec.methods import METHODS
 from profiler.spec.run import Setup
 from tests.builders import ceilings, generate_run
 from tests.compressed import OUTCOMES, comparison, sensitivity, spoken
+from tests.experiments import kept
 
 VIEWS = ("Compare methods", "Layer by layer", "On other hardware", "What others measured")
 HERE = Setup(device="cpu", threads=this_machine().cores, dtype="bfloat16")
@@ -34,16 +35,6 @@ def visit(app, **params):
     app.run()
     app.query_params.update(params)
     return app.switch_page("pages/compression.py").run()
-
-
-def kept(made) -> str:
-    """An experiment in the store, as if it had been measured here; its name."""
-    store = Store()
-    for run in made.runs:
-        id = store.add(run.spec, part_of=made.whole)
-        store.append(id, list(run.events))
-        store.set_status(id, run.status)
-    return made.whole
 
 
 def measured(**changes):

@@ -11,7 +11,7 @@ from profiler.record.process import ROOT
 from profiler.record.store import Store
 from profiler.spec.run import Setup
 from tests.builders import ceilings, generate_run
-from tests.experiments import curves, experiment
+from tests.experiments import curves, experiment, kept
 
 PAGES = {
     "compute": ("Batch sweep", "Matrix products", "Arithmetic by operator"),
@@ -35,16 +35,6 @@ def visit(app, page, **params):
     app.run()
     app.query_params.update(params)
     return app.switch_page(f"pages/{page}.py").run()
-
-
-def kept(made) -> str:
-    """An experiment in the store, as if it had been measured here; its name."""
-    store = Store()
-    for run in made.runs:
-        id = store.add(run.spec, part_of=made.whole)
-        store.append(id, list(run.events))
-        store.set_status(id, run.status)
-    return made.whole
 
 
 def alts(at) -> list[str]:

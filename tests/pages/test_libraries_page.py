@@ -6,7 +6,9 @@ from profiler.catalog.machine import this_machine
 from profiler.record.store import Store
 from profiler.spec.run import Setup
 from tests.builders import ceilings, generate_run
+from tests.experiments import kept
 from tests.raced import CHOICES, race
+from tests.served import load_run
 
 HERE = Setup(device="cpu", threads=this_machine().cores, dtype="bfloat16")
 TORCH = {"eager": (0.040, 0.40, 0.0, 0.015, 70.0), "sdpa": (0.036, 0.20, 0.0, 0.015, 80.0), "static": (0.030, 0.20, 0.0, 0.9, 90.0)}
@@ -27,16 +29,6 @@ def visit(app, **params):
     app.run()
     app.query_params.update(params)
     return app.switch_page("pages/libraries.py").run()
-
-
-def kept(made) -> str:
-    """An experiment in the store, as if it had been measured here; its name."""
-    store = Store()
-    for run in made.runs:
-        id = store.add(run.spec, part_of=made.whole)
-        store.append(id, list(run.events))
-        store.set_status(id, run.status)
-    return made.whole
 
 
 def alts(at) -> list[str]:
@@ -98,3 +90,21 @@ def test_choices_are_told_one_by_one(app):
     assert not at.exception
     assert any("Without a KV cache, a token takes 10 times as long" in markdown.value for markdown in at.markdown)
     assert any("of the guesses are right" in markdown.value for markdown in at.markdown)
+
+
+def test_a_load_test_is_opened_where_it_belongs(app):
+    """From the list of runs: a link to the page that draws it, and no exception."""
+    made = load_run()
+    id = Store().add(made.spec)
+    Store().append(id, list(made.events))
+    Store().set_status(id, "finished")
+    app.run()
+    app.query_params["run"] = id
+    at = app.switch_page("pages/measure.py").run()
+
+    assert not at.exception
+    assert "done" in at.success[0].value
+
+    at = visit(app, serve_run=id, libraries_view="A server under load")
+    assert not at.exception
+    assert "keeps up" in at.subheader[0].value
