@@ -14,7 +14,7 @@ from profiler.record.process import ROOT
 from tests.races import ENGINES, WRONG
 from tests.test_browser import chromium, serious, visit  # noqa: F401 - fixtures are used by their names
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SCRIPT = """
 import streamlit as st
 from pages._race import race_view

@@ -59,8 +59,8 @@ class Decoding:
             self._begin()
         else:
             self.cache = self._emptied()
-        rest = self.prompt[:, self.setup.prefix :]
-        for part in rest.split(self.setup.chunk or rest.shape[1], dim=1):
+        rest = self.prompt[:, self.setup.prefix :] if self.setup.prefix else self.prompt
+        for part in rest.split(self.setup.chunk, dim=1) if self.setup.chunk else (rest,):
             self._forward(part, self.model)
         self.said.append(self.token[0])
 

@@ -69,7 +69,7 @@ def test_attention_sees_nearly_the_same(changes):
     with torch.inference_mode():
         outs = []
         for ready in (plain, narrow):
-            cache = made(ready.model, ready.kv)
+            cache = made(ready.model, ready.setup.kv)
             for part in (ready.prompt, *torch.arange(20, 28)[:, None, None]):
                 out = ready.model(input_ids=part, use_cache=True, **{ready._cache_name: cache})
                 cache = out[ready._cache_name]

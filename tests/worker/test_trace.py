@@ -9,6 +9,7 @@ from profiler.catalog.config import from_hf_config
 from profiler.catalog.models import rows
 from profiler.spec.formats import Precision
 from profiler.spec.run import Setup
+from profiler.spec.speculation import Speculation
 from profiler.spec.work import Generate
 from profiler.theory import step
 from profiler.theory.cost import total
@@ -223,6 +224,7 @@ def test_counted_and_timed_calls_are_matched_by_their_order():
 
 def test_where_no_trace_is_possible_the_reason_is_told():
     """Apple's GPU and compiled code are timed as a whole; elsewhere there is no reason not to trace."""
-    assert "only whole steps are timed" in unsupported("mps", compiled=False)
-    assert "Compiled" in unsupported("cpu", compiled=True)
-    assert unsupported("cuda:0", compiled=False) == ""
+    assert "only whole steps are timed" in unsupported(Setup(device="mps"))
+    assert "Compiled" in unsupported(Setup(compile=True))
+    assert "several tokens" in unsupported(Setup(speculation=Speculation(guesser="prompt-lookup")))
+    assert unsupported(Setup(device="cuda:0")) == ""
