@@ -191,6 +191,7 @@ def test_a_run_of_the_terminal_is_watched_in_the_browser(chromium, app, tiny_fol
     assert terminal.wait(60) == 0
 
 
+@pytest.mark.slow
 def test_after_the_app_dies_the_run_is_interrupted_and_kept(chromium, tiny_folder, tmp_path):
     """The server is killed mid-run: no worker survives, and the next server shows what was measured until then."""
     with server(tmp_path) as (address, process):
