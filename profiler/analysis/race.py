@@ -114,7 +114,7 @@ def _lane(run: Run, title: str, wrong: str) -> Lane:
         goal=goal,
         times=times,
         texts=_texts(run),
-        status="failed" if lost else run.status,  # type: ignore[arg-type]
+        status="failed" if lost else run.status,  # type: ignore[arg-type]  # what is neither lost nor open has finished
         reason=reason if lost else "",
         wrong="" if lost else wrong,
         doing=doing if run.status == "running" else "",

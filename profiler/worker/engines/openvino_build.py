@@ -82,7 +82,7 @@ def build(job: Job, source: str | Path | None, scratch: Path) -> Path:
 
 def binding() -> Any:
     """The module of OpenVINO, without its telemetry: that would send by a forked process, which holds our pipes open and may hang."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: not to be imported
     import openvino  # heavy: optional
 
     return openvino
